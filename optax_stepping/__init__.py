@@ -1,0 +1,8 @@
+"""Learning rates stepped by hand, as data: manual_stepping for JAX and Optax."""
+
+from optax_stepping._manual_stepping import manual_stepping
+from optax_stepping._schedule import SteppingSchedule
+from optax_stepping._stack import stack, unstack
+from optax_stepping._view import describe, plot
+
+__all__ = ["SteppingSchedule", "describe", "manual_stepping", "plot", "stack", "unstack"]

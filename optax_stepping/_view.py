@@ -1,0 +1,170 @@
+"""A schedule for people: a table of its stages, what looks wrong, a plot."""
+
+import itertools
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optax_stepping._extras import import_extra
+from optax_stepping._schedule import SteppingSchedule
+from optax_stepping._stack import strip_padding
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def describe(schedule: SteppingSchedule, total_steps: int | None = None) -> str:
+    """The stages of a schedule as a table, and below it what looks wrong.
+
+    Named as suspicious: stages that start at or after ``total_steps``; all boundaries
+    within the first hundredth of ``total_steps`` (were epochs given as steps?); a rate that
+    rises after the warmup (after the first fall or plateau); boundaries that do not
+    increase, rates that are not finite or are negative (a live edit is not checked).
+
+    Args:
+      schedule: one schedule; describe a batch member by member, after ``unstack``.
+      total_steps: the length of training in optimizer steps, if known.
+
+    Returns:
+      Text of one line per stage, without a newline at its end.
+
+    Raises:
+      ValueError: ``schedule`` is a batch, or ``total_steps`` is not positive.
+      TypeError: ``schedule`` is no ``SteppingSchedule``, or ``total_steps`` no integer.
+
+    Example:
+      >>> import optax_stepping
+      >>> schedule = optax_stepping.manual_stepping(
+      ...     [1000, 2000], [0.1, 0.01, 0.001], warmup_steps=500)
+      >>> print(optax_stepping.describe(schedule, total_steps=1500))
+      stage  from   to  steps        rate
+          0     0  500    500  0.0 -> 0.1
+          1   500 1000    500         0.1
+          2  1000 1500    500        0.01
+          3  2000    -      -       0.001
+      Looks wrong:
+        - stage 3 is never reached: it starts at step 2000, training ends at 1500.
+    """
+    stages = _stages(schedule, total_steps)
+    rows = [("stage", "from", "to", "steps", "rate")]
+    rows += [
+        (
+            str(i),
+            str(start),
+            "-" if end is None else str(end),
+            "-" if end is None else str(end - start),
+            f"{rate!s} -> {next_rate!s}" if ramp else str(rate),
+        )
+        for i, (start, end, rate, next_rate, ramp) in enumerate(stages)
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    gaps = ("", "  ", " ", "  ", "  ")
+    lines = [
+        "".join(gap + cell.rjust(width) for gap, cell, width in zip(gaps, row, widths, strict=True))
+        for row in rows
+    ]
+    suspicions = _suspicions(stages, total_steps)
+    if suspicions:
+        lines += ["Looks wrong:", *(f"  - {suspicion}" for suspicion in suspicions)]
+    return "\n".join(lines)
+
+
+def plot(schedule: SteppingSchedule, total_steps: int, ax: "Axes | None" = None) -> "Axes":
+    """Draws the rate over the steps ``0 .. total_steps``, with matplotlib.
+
+    Args:
+      schedule: one schedule; plot a batch member by member, after ``unstack``.
+      total_steps: the length of training in optimizer steps.
+      ax: the axes to draw into; new ones if None.
+
+    Returns:
+      The axes. The line has an exact point on either side of every boundary.
+
+    Raises:
+      ImportError: matplotlib is missing (``pip install optax-stepping[plot]``).
+      ValueError, TypeError: as :func:`describe`.
+
+    Example:
+      >>> import optax_stepping
+      >>> schedule = optax_stepping.manual_stepping([1000, 2000], [0.1, 0.01, 0.001])
+      >>> ax = optax_stepping.plot(schedule, total_steps=3000)
+      >>> ax.get_xlabel(), ax.get_ylabel()
+      ('step', 'rate')
+    """
+    stages = _stages(schedule, total_steps)
+    if ax is None:
+        pyplot = import_extra("matplotlib.pyplot", extra="plot")
+        ax = pyplot.subplots(figsize=(7, 3), layout="constrained")[1]
+    starts = np.array([start for start, *_ in stages if start <= total_steps])
+    grid = np.linspace(0, total_steps, 257).astype(np.int64)
+    counts = np.unique(np.concatenate([grid, starts, np.maximum(starts - 1, 0)]))
+    ax.plot(counts, np.asarray(schedule(counts)))
+    ax.set(xlabel="step", ylabel="rate")
+    return ax
+
+
+def _stages(schedule: SteppingSchedule, total_steps: int | None) -> list[tuple]:
+    """(start, end or None, rate, next rate, ramps) of every stage, as Python values; the
+    rates as NumPy scalars, which print as short as their dtype permits."""
+    if not isinstance(schedule, SteppingSchedule):
+        raise TypeError(
+            f"schedule must be a SteppingSchedule, got {schedule!r}; write "
+            f"manual_stepping(boundaries, rates)."
+        )
+    if np.ndim(schedule.boundaries) != 1:
+        raise ValueError(
+            f"schedule must be one schedule, got a batch of shape "
+            f"{np.shape(schedule.boundaries)[:-1]}; take its members from unstack(batch)."
+        )
+    _check_total_steps(total_steps)
+    boundaries, rates, ramps = map(np.asarray, strip_padding(schedule))
+    starts = [0, *boundaries.tolist()]
+    ends = [*boundaries.tolist(), None]
+    if total_steps is not None and starts[-1] < total_steps:
+        ends[-1] = total_steps
+    return list(
+        zip(starts, ends, rates, [*rates[1:], rates[-1]], [*ramps.tolist(), False], strict=True)
+    )
+
+
+def _check_total_steps(total_steps: int | None) -> None:
+    if total_steps is None:
+        return
+    if isinstance(total_steps, bool) or not isinstance(total_steps, int | np.integer):
+        raise TypeError(f"total_steps must be an integer, got {total_steps!r}; write it as 4000.")
+    if total_steps <= 0:
+        raise ValueError(f"total_steps must be positive, got {total_steps}; write it as 4000.")
+
+
+def _suspicions(stages: list[tuple], total_steps: int | None) -> list[str]:
+    starts = [start for start, *_ in stages]
+    rates = [rate for _, _, rate, *_ in stages]
+    found = []
+    for i, (before, start) in enumerate(itertools.pairwise(starts), 1):
+        if start <= before:
+            found.append(f"stage {i} starts at step {start}, not after stage {i - 1} ({before}).")
+    if total_steps is not None:
+        found += [
+            f"stage {i} is never reached: it starts at step {start}, training ends at "
+            f"{total_steps}."
+            for i, start in enumerate(starts)
+            if start >= total_steps
+        ]
+        if 0 < starts[-1] <= total_steps / 100:
+            found.append(
+                f"all boundaries lie within the first 1 % of training (the last at step "
+                f"{starts[-1]} of {total_steps}): were epochs given as steps?"
+            )
+    warming_up = True
+    for i, (rate, next_rate) in enumerate(itertools.pairwise(rates)):
+        if next_rate > rate and not warming_up:
+            found.append(
+                f"the rate rises after the warmup: from {rate!s} to {next_rate!s} "
+                f"{'during' if stages[i][4] else 'after'} stage {i}."
+            )
+        warming_up = warming_up and bool(next_rate > rate)
+    for i, rate in enumerate(rates):
+        if not np.isfinite(rate) or rate < 0:
+            kind = "negative" if rate < 0 else "not finite"
+            found.append(f"the rate of stage {i} is {kind}: {rate!s}.")
+    return found
