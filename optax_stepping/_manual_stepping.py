@@ -164,10 +164,10 @@ def _checked_rates(rates: Any, name: str, ndim: int = 1):
 
 
 def _check_representable(here: str, name: str, rate: float, dtype: np.dtype) -> None:
-    limits = np.finfo(dtype)
-    if abs(rate) > limits.max or (rate != 0 and abs(rate) < limits.tiny):
+    smallest, largest = float(np.finfo(dtype).tiny), float(np.finfo(dtype).max)
+    if abs(rate) > largest or 0 < abs(rate) < smallest:
         raise ValueError(
-            f"{name} must be 0 or lie between {limits.tiny:.3g} and {limits.max:.3g} in "
+            f"{name} must be 0 or lie between {smallest:.3g} and {largest:.3g} in "
             f"magnitude to be a normal {dtype}, got {here}; write 0.0, or a rate in that range."
         )
 

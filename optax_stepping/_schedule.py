@@ -90,6 +90,20 @@ class SteppingSchedule(NamedTuple):
         _check_count_dtype(count)
         return _rate(self, count, None)
 
+    def __eq__(self, other: object) -> bool:
+        """Whether both have the same leaves: values, shapes and dtypes; of tracers,
+        whether they are the same tracers."""
+        if not isinstance(other, SteppingSchedule):
+            return NotImplemented
+        return all(map(_same, self, other))
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        # Without the values, which are on the device, and which tracers do not have.
+        return hash(tuple(np.shape(leaf) for leaf in self))
+
     def __repr__(self) -> str:
         fields = (f"{name}={_readable(leaf)}" for name, leaf in self._asdict().items())
         return f"SteppingSchedule({', '.join(fields)})"
@@ -101,55 +115,69 @@ def _rate(
 ) -> jax.Array:
     """The rate at ``count + fraction``. One jitted function, so that eager calls and
     calls inside a larger program run the same arithmetic."""
-    boundaries, rates, ramps = (jnp.asarray(leaf) for leaf in schedule)
-    # Leaves cast to half precision by a mixed-precision policy still ramp in float32.
-    rates = rates.astype(jnp.promote_types(rates.dtype, jnp.float32))
+    boundaries = jnp.asarray(schedule.boundaries)
+    stages = _stage_table(*schedule)
     count, fraction = _split(jnp.asarray(count), fraction)
-    stages = (
-        jnp.concatenate([jnp.zeros_like(boundaries, shape=1), boundaries]),
-        jnp.concatenate([boundaries, jnp.full_like(boundaries, INT32_MAX, shape=1)]),
-        rates,
-        jnp.concatenate([rates[1:], rates[-1:]]),
-        jnp.concatenate([ramps, jnp.zeros_like(ramps, shape=1)]),
-    )
+
+    def rate_at(count, fraction, method):
+        stage = jnp.searchsorted(boundaries, count, side="right", method=method)
+        return _stage_rate(*(_pick(column, stage) for column in stages), count, fraction)
+
     if count.ndim == 0:
         # The rate of every stage at this count, then the one that is in force. Compilers
         # fuse the selection into the arithmetic, so only that one is computed.
         stage = jnp.searchsorted(boundaries, count, side="right", method="compare_all")
         rate = _pick(_stage_rate(*stages, count, fraction), stage)
+    elif boundaries.size <= 32:
+        # One vectorised pass, four times as fast as the binary search. From 64 boundaries
+        # on it is ten times slower, in memory for every pair of a boundary and a count.
+        rate = rate_at(count, fraction, "compare_all")
     else:
-        method = "compare_all" if boundaries.size <= 32 else "scan_unrolled"
-        stage = jnp.searchsorted(boundaries, count, side="right", method=method)
-        rate = _stage_rate(*(_pick(leaf, stage) for leaf in stages), count, fraction)
-    if fraction is not None:
-        rate = jnp.where(jnp.isnan(fraction), jnp.nan, rate)
+        # A binary search, in blocks to keep its memory at a fraction of the result.
+        at = jax.tree.map(jnp.ravel, (count, fraction))
+        rate = jax.lax.map(lambda at: rate_at(*at, "scan"), at, batch_size=2**16)
+        rate = rate.reshape(count.shape)
     return _weakly_typed(rate)
 
 
-def _stage_rate(start, end, rate, next_rate, ramps, count, fraction):
-    """The rate at ``count`` of a stage from ``start`` to ``end``; all broadcast.
+def _stage_table(boundaries, rates, ramps):
+    """Of every stage: the rate that is closer to zero, the other one, the count at which
+    it has the first, and its length. A held stage is a ramp of length 0."""
+    rates = jnp.asarray(rates)
+    # Leaves cast to half precision by a mixed-precision policy still ramp in float32.
+    rates = rates.astype(jnp.result_type(rates, jnp.float32))
+    boundaries = jnp.asarray(boundaries)
+    last_holds = jnp.zeros(1, bool)
+    ramps = jnp.concatenate([jnp.asarray(ramps), last_holds])
+    starts = jnp.concatenate([jnp.zeros(1, boundaries.dtype), boundaries])
+    ends = jnp.concatenate([boundaries, starts[-1:]])
+    targets = jnp.where(ramps, jnp.concatenate([rates[1:], rates[-1:]]), rates)
+    grows = jnp.abs(targets) >= jnp.abs(rates)
+    return (
+        jnp.where(grows, rates, targets),
+        jnp.where(grows, targets, rates),
+        jnp.where(grows, starts, ends),
+        jnp.where(ramps, ends - starts, 0),
+    )
 
-    A ramp adds a share of its height to whichever of its two rates is closer to zero:
-    ``a + (b - a) * t`` alone is hundreds of ulp off at the end of a steep fall. The
-    integers are subtracted before they are rounded to floats, which keeps ramps of
-    every length monotone.
+
+def _stage_rate(small, large, origin, length, count, fraction):
+    """The rate of stages at ``count``; all broadcast.
+
+    A ramp adds a share of its height to the end that is closer to zero, counted from
+    there: ``a + (b - a) * t`` is hundreds of ulp off at the low end of a steep fall. The
+    integers are subtracted before they are rounded, so ramps of any length are monotone.
     """
-    rises = jnp.abs(next_rate) >= jnp.abs(rate)
-    small = jnp.where(rises, rate, next_rate)
-    large = jnp.where(rises, next_rate, rate)
-    steps = jnp.where(rises, count - start, end - count).astype(rate.dtype)
-    starts = count == start
+    steps = (count - origin).astype(small.dtype)
     if fraction is not None:
-        steps = jnp.where(rises, steps + fraction, steps - fraction).astype(rate.dtype)
-        starts &= fraction == 0
-    # A stage of no length is padding: it is never in force, but must not divide by zero.
-    length = jnp.maximum(end - start, 1).astype(rate.dtype)
-    value = small + (large - small) * (steps / length)
+        steps += fraction.astype(small.dtype)
+    steps = jnp.abs(steps)
+    rate = small + (large - small) * (steps / jnp.maximum(length, 1).astype(small.dtype))
     # Rounding may overshoot by an ulp. Selecting, rather than clipping, keeps the
-    # derivative with respect to both rates exact.
-    overshoots = jnp.where(large > small, value > large, value < large)
-    value = jnp.where(overshoots, large, value)
-    return jnp.where(ramps & ~starts, value, rate)
+    # derivatives with respect to both ends exact; and at its end a ramp is exact.
+    ended = steps >= length.astype(small.dtype)
+    rate = jnp.where(ended | (jnp.abs(rate) > jnp.abs(large)), large, rate)
+    return rate if fraction is None else jnp.where(jnp.isnan(fraction), jnp.nan, rate)
 
 
 def _pick(leaf, stage):
@@ -164,7 +192,8 @@ def _weakly_typed(rate: jax.Array) -> jax.Array:
 def _split(count, fraction):
     """``count`` as an int32 array of whole steps >= 0 and the fraction beyond, if any."""
     if jnp.issubdtype(count.dtype, jnp.floating):
-        count = jnp.maximum(count.astype(jnp.promote_types(count.dtype, jnp.float32)), 0)
+        wide = jnp.float64 if count.dtype == jnp.float64 else jnp.float32
+        count = jnp.maximum(count.astype(wide), 0)
         whole = jnp.floor(count)
         fraction = count - whole
         within = count < 2.0**31
@@ -205,6 +234,15 @@ def _check_count_dtype(count: jax.Array | np.ndarray) -> None:
             f"count must have an integer or floating dtype, got {dtype}; "
             f"counts are optimizer steps, such as 0, 1, 2."
         )
+
+
+def _same(a, b) -> bool:
+    if a is b:
+        return True
+    if isinstance(a, jax.core.Tracer) or isinstance(b, jax.core.Tracer):
+        return False
+    a, b = np.asarray(a), np.asarray(b)
+    return a.dtype == b.dtype and np.array_equal(a, b)
 
 
 def _readable(leaf) -> str:

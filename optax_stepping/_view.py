@@ -40,7 +40,7 @@ def describe(schedule: SteppingSchedule, total_steps: int | None = None) -> str:
       stage  from   to  steps        rate
           0     0  500    500  0.0 -> 0.1
           1   500 1000    500         0.1
-          2  1000 1500    500        0.01
+          2  1000 2000   1000        0.01
           3  2000    -      -       0.001
       Looks wrong:
         - stage 3 is never reached: it starts at step 2000, training ends at 1500.

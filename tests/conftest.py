@@ -1,0 +1,41 @@
+"""Settings that must precede the import of JAX, and what several tests share."""
+
+import os
+from pathlib import Path
+
+# Eight devices on the host, for the tests of sharding.
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+)
+# The compilers for GPU and TPU that the tests bring along look for hardware; on a machine
+# that has none, spare them (and the log) the search.
+if not [*Path("/dev").glob("nvidia[0-9]*"), *Path("/dev").glob("accel*"), *Path("/dev").glob("vfio")]:
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import jax
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "suite", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("suite")
+
+
+def present_backends() -> list[str]:
+    found = []
+    for platform in ("cpu", "gpu", "tpu"):
+        try:
+            jax.devices(platform)
+        except RuntimeError:
+            continue
+        found.append(platform)
+    return found
+
+
+@pytest.fixture(params=present_backends())
+def backend(request):
+    """Every backend of this machine in turn, as the default device."""
+    with jax.default_device(jax.devices(request.param)[0]):
+        yield request.param

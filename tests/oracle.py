@@ -1,0 +1,76 @@
+"""Rates by the definition: plain Python and exact fractions, one count at a time."""
+
+from fractions import Fraction
+
+import numpy as np
+
+
+def exact_rate(boundaries, rates, ramps, count) -> Fraction:
+    """The real rate at ``count`` (int, or float for a fractional count)."""
+    count = max(Fraction(count), Fraction(0))
+    stage = 0
+    while stage < len(boundaries) and count >= boundaries[stage]:
+        stage += 1
+    rate = Fraction(float(rates[stage]))
+    if stage == len(boundaries) or not ramps[stage]:
+        return rate
+    start = boundaries[stage - 1] if stage else 0
+    share = (count - start) / (boundaries[stage] - start)
+    return rate + (Fraction(float(rates[stage + 1])) - rate) * share
+
+
+def is_exact_at(boundaries, ramps, count) -> bool:
+    """Whether the rate at ``count`` has to be right to the bit: held, or a ramp's start."""
+    count = max(count, 0)
+    stage = sum(boundary <= count for boundary in boundaries)
+    start = boundaries[stage - 1] if stage else 0
+    return stage == len(boundaries) or not ramps[stage] or count == start
+
+
+def rates_around(boundaries, ramps, rates, count):
+    """The lowest and the highest rate of the stage that is in force at ``count``."""
+    stage = sum(boundary <= max(count, 0) for boundary in boundaries)
+    ends = [rates[stage]]
+    if stage < len(boundaries) and ramps[stage]:
+        ends.append(rates[stage + 1])
+    return min(ends), max(ends)
+
+
+def ulps(actual, exact: Fraction, scale=0.0) -> float:
+    """The distance of ``actual`` from ``exact`` in ulp of the larger of exact and scale."""
+    dtype = np.asarray(actual).dtype.type
+    unit = np.spacing(dtype(max(abs(float(exact)), abs(float(scale)), np.finfo(dtype).tiny)))
+    return float(abs(Fraction(float(actual)) - exact) / Fraction(float(unit)))
+
+
+def schedule_arguments(schedule):
+    """Boundaries, rates and ramps of a schedule as lists of Python numbers."""
+    return tuple(np.asarray(leaf).tolist() for leaf in schedule)
+
+
+def assert_rates(schedule, counts, actual):
+    """Checks rates against the definition: bit for bit where held, 4 ulp on ramps."""
+    boundaries, rates, ramps = schedule_arguments(schedule)
+    dtype = np.asarray(schedule.rates).dtype.type
+    counts = np.asarray(counts).ravel().tolist()
+    for count, rate in zip(counts, np.asarray(actual).ravel(), strict=True):
+        exact = exact_rate(boundaries, rates, ramps, count)
+        if is_exact_at(boundaries, ramps, count):
+            assert rate.tobytes() == dtype(float(exact)).tobytes(), (count, rate, float(exact))
+            continue
+        low, high = rates_around(boundaries, ramps, rates, count)
+        scale = max(abs(low), abs(high)) if low < 0 < high else 0.0
+        assert ulps(rate, exact, scale) <= 4, (count, rate, float(exact))
+        assert low <= rate <= high, (count, rate, low, high)
+
+
+def counts_around(boundaries, end=None) -> list[int]:
+    """Every count from -2 to beyond the last boundary, or those around huge boundaries."""
+    last = boundaries[-1] if boundaries else 0
+    if last < 300:
+        return list(range(-2, last + 3))
+    near = [-2, -1, 0, 1, 2]
+    for boundary in boundaries:
+        near += [boundary + offset for offset in range(-2, 3)]
+    near += [last // 7, last // 3, last // 2, last - last // 5]
+    return sorted({min(count, 2**31 - 1) for count in near})

@@ -1,0 +1,260 @@
+"""A schedule passes through everything that takes a pytree, unchanged and callable."""
+
+import copy
+import pickle
+
+import chex
+import equinox as eqx
+import flax.linen
+import flax.serialization
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+from flax import nnx
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+from optax._src.base import StatefulSchedule
+from oracle import assert_rates
+
+from optax_stepping import SteppingSchedule, manual_stepping
+
+SCHEDULE = manual_stepping([10, 25, 60], [0.1, 0.05, 0.01, 0.005], warmup_steps=4)
+COUNTS = np.arange(-2, 64)
+
+
+def assert_survived(schedule):
+    assert type(schedule) is SteppingSchedule
+    chex.assert_trees_all_equal(schedule, SCHEDULE)
+    chex.assert_trees_all_equal_dtypes(schedule, SCHEDULE)
+    rate = schedule(12)
+    assert jnp.asarray(rate).weak_type
+    assert (rate * jnp.ones((), jnp.bfloat16)).dtype == jnp.bfloat16
+    assert_rates(schedule, COUNTS, schedule(COUNTS))
+
+
+def test_jit_argument_and_result():
+    assert_survived(jax.jit(lambda schedule: schedule)(SCHEDULE))
+
+
+def test_jit_of_the_call():
+    assert jax.jit(SCHEDULE.__call__)(12) == SCHEDULE(12)
+
+
+def test_jit_static_argument():
+    traced = chex.assert_max_traces(lambda schedule: schedule(12) * 2, n=1)
+    twice = jax.jit(traced, static_argnums=0)
+    assert twice(SCHEDULE) == 2 * SCHEDULE(12)
+    assert twice(copy.deepcopy(SCHEDULE)) == 2 * SCHEDULE(12)
+
+
+def test_vmap_in_and_out():
+    batch = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), SCHEDULE)
+    halves = jax.vmap(lambda schedule: schedule._replace(rates=schedule.rates * 1))(batch)
+    assert_survived(jax.tree.map(lambda leaf: leaf[1], halves))
+
+
+def test_scan_carry_and_while_loop_and_cond():
+    schedule, rates = jax.lax.scan(lambda s, count: (s, s(count)), SCHEDULE, jnp.arange(3))
+    assert_survived(schedule)
+    assert_rates(SCHEDULE, [0, 1, 2], rates)
+    assert_survived(jax.lax.while_loop(lambda s: s(3) < 0, lambda s: s, SCHEDULE))
+    assert_survived(jax.lax.cond(True, lambda s: s, lambda s: s, SCHEDULE))
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 4, 9, 10, 59, 60, 100])
+def test_grad_with_respect_to_rates(count):
+    def rate(rates, count):
+        return SCHEDULE._replace(rates=rates)(count)
+
+    start = max([0, *(b for b in (4, 10, 25, 60) if b <= count)])
+    stage = sum(b <= count for b in (4, 10, 25, 60))
+    expected = np.zeros(5)
+    share = count / 4 if stage == 0 else 0
+    expected[stage] = 1 - share
+    expected[stage + 1 : stage + 2] += share
+    assert start <= count
+    for actual in (
+        jax.grad(rate)(SCHEDULE.rates, count),
+        jax.grad(lambda r: rate(r, jnp.array([count]))[0])(SCHEDULE.rates),
+        jax.jacfwd(rate)(SCHEDULE.rates, count),
+    ):
+        np.testing.assert_allclose(actual, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("a", "b"), [(0.1, 0.3), (0.3, 0.1), (0.2, 0.2), (-0.1, 0.2), (0.0, 0.0), (1e-7, 1)])
+def test_grad_of_ramps_is_the_share(a, b):
+    schedule = manual_stepping([8], [a, b], warmup=True)
+    for count in range(10):
+        share = min(count / 8, 1)
+        gradient = jax.grad(lambda r, c=count: schedule._replace(rates=r)(c))(schedule.rates)
+        np.testing.assert_allclose(gradient, [1 - share, share], rtol=1e-6)
+
+
+def test_grad_through_rates_of_manual_stepping():
+    gradient = jax.grad(lambda base: manual_stepping([10], [base, base / 10])(15))(0.5)
+    np.testing.assert_allclose(gradient, 0.1, rtol=1e-6)
+
+
+def test_built_inside_of_transformations():
+    def build(boundaries, rates, steps, value):
+        return manual_stepping(boundaries, rates, warmup_steps=steps, warmup_init_value=value)
+
+    arguments = (jnp.array([10, 25, 60]), jnp.array([0.1, 0.05, 0.01, 0.005]), 4, 0.0)
+    with jax.check_tracer_leaks():
+        assert_survived(jax.jit(build)(*arguments))
+    in_scan = jax.lax.scan(lambda _, steps: (None, build(*arguments[:2], steps, 0.0)), None, jnp.array([4]))[1]
+    assert_survived(jax.tree.map(lambda leaf: leaf[0], in_scan))
+    swept = jax.vmap(lambda steps: build(*arguments[:2], steps, 0.0)(2))(jnp.array([4, 8]))
+    np.testing.assert_array_equal(swept, np.float32([0.05, 0.025]))
+
+
+def test_shard_map_and_replication():
+    mesh = Mesh(jax.devices("cpu")[:8], "i")
+    counts = jnp.arange(16)
+    with jax.default_device(jax.devices("cpu")[0]):
+        sharded = jax.shard_map(
+            lambda schedule, counts: (schedule, schedule(counts)),
+            mesh=mesh,
+            in_specs=(P(), P("i")),
+            out_specs=(P(), P("i")),
+        )
+        schedule, rates = jax.jit(sharded)(jax.device_put(SCHEDULE, NamedSharding(mesh, P())), counts)
+    assert_rates(SCHEDULE, counts, rates)
+    assert_survived(jax.device_get(schedule))
+
+
+def test_tree_map_and_paths():
+    assert_survived(jax.tree.map(lambda leaf: leaf, SCHEDULE))
+    shapes = jax.tree.map(jnp.shape, SCHEDULE, is_leaf=lambda x: isinstance(x, jax.Array))
+    assert shapes == ((4,), (5,), (4,))
+    paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(SCHEDULE)]
+    assert paths == [".boundaries", ".rates", ".ramps"]
+
+
+def test_eval_shape():
+    shapes = jax.eval_shape(lambda s: (s, s(3), s(jnp.zeros((2, 3), int))), SCHEDULE)
+    assert type(shapes[0]) is SteppingSchedule
+    assert shapes[0].rates.shape == (5,)
+    assert (shapes[1].shape, shapes[1].dtype) == ((), jnp.float32)
+    assert (shapes[2].shape, shapes[2].dtype) == ((2, 3), jnp.float32)
+    repr(shapes[0])
+
+
+def test_export_with_the_schedule_as_argument():
+    jax.export.register_namedtuple_serialization(SteppingSchedule, serialized_name="test.Stepping")
+    exported = jax.export.export(jax.jit(lambda schedule, count: (schedule, schedule(count))))(
+        SCHEDULE, jnp.int32(0)
+    )
+    restored = jax.export.deserialize(exported.serialize())
+    schedule, rate = restored.call(SCHEDULE, jnp.int32(12))
+    assert rate == SCHEDULE(12)
+    assert_survived(schedule)
+
+
+def test_pickle_and_copies():
+    assert_survived(pickle.loads(pickle.dumps(SCHEDULE)))
+    assert_survived(copy.deepcopy(SCHEDULE))
+    assert_survived(copy.copy(SCHEDULE))
+
+
+def test_numpy_leaves():
+    assert_survived(jax.tree.map(np.asarray, SCHEDULE))
+
+
+def test_orbax(tmp_path):
+    with ocp.StandardCheckpointer() as checkpointer:
+        checkpointer.save(tmp_path / "schedule", SCHEDULE)
+        checkpointer.wait_until_finished()
+        assert_survived(checkpointer.restore(tmp_path / "schedule", SCHEDULE))
+
+
+def test_flax_serialization():
+    blank = jax.tree.map(jnp.zeros_like, SCHEDULE)
+    assert_survived(flax.serialization.from_bytes(blank, flax.serialization.to_bytes(SCHEDULE)))
+    state = flax.serialization.to_state_dict(SCHEDULE)
+    assert_survived(flax.serialization.from_state_dict(blank, state))
+
+
+def test_equinox_filter_jit_and_module_field():
+    class Trainer(eqx.Module):
+        schedule: SteppingSchedule
+        width: int
+
+    trainer = Trainer(SCHEDULE, 3)
+    assert_survived(eqx.filter_jit(lambda t: t)(trainer).schedule)
+    assert eqx.filter_jit(lambda t, c: t.schedule(c))(trainer, 12) == SCHEDULE(12)
+    assert eqx.filter_jit(SCHEDULE)(12) == SCHEDULE(12)
+
+
+def test_flax_nnx_module_field():
+    class Trainer(nnx.Module):
+        def __init__(self):
+            self.schedule = nnx.data(SCHEDULE)
+
+    trainer = Trainer()
+    assert_survived(trainer.schedule)
+    assert nnx.jit(lambda t, c: t.schedule(c))(trainer, 12) == SCHEDULE(12)
+    graph, state = nnx.split(trainer)
+    assert_survived(nnx.merge(graph, state).schedule)
+
+
+def test_flax_linen_module_field():
+    class Net(flax.linen.Module):
+        schedule: SteppingSchedule
+
+        def __call__(self, count):
+            return self.schedule(count)
+
+    assert Net(SCHEDULE).apply({}, 12) == SCHEDULE(12)
+
+
+def test_optax_takes_it_for_a_stateless_schedule():
+    assert callable(SCHEDULE)
+    assert not isinstance(SCHEDULE, StatefulSchedule)
+
+
+def test_repr():
+    assert repr(manual_stepping([3], [0.1, 1e-5], True)) == (
+        "SteppingSchedule(boundaries=[3], rates=[0.1, 1e-05], ramps=[True])"
+    )
+    assert "0.9" not in repr(manual_stepping(range_ := list(range(1, 51)), [0.5] * 51))
+    assert "..." in repr(manual_stepping(range_, [0.5] * 51))
+    seen = []
+    jax.jit(lambda s: seen.append(repr(s)))(SCHEDULE)
+    assert seen == ["SteppingSchedule(boundaries=int32[4], rates=float32[5], ramps=bool[4])"]
+    batch = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), SCHEDULE)
+    assert "rates=float32[2, 5]" in repr(batch)
+
+
+def test_equality():
+    assert manual_stepping([3], [1, 2]) == manual_stepping([3], [1, 2])
+    for other in (
+        manual_stepping([4], [1, 2]),
+        manual_stepping([3], [1, 3]),
+        manual_stepping([3], [1, 2], True),
+        manual_stepping([3, 4], [1, 2, 2]),
+        (1, 2, 3),
+        None,
+    ):
+        assert manual_stepping([3], [1, 2]) != other
+        assert not manual_stepping([3], [1, 2]) == other  # noqa: SIM201
+    assert jax.jit(lambda s: (s == s) and not (s == SCHEDULE))(SCHEDULE)  # noqa: PLR0124
+
+
+def test_half_precision_leaves_still_work():
+    cast = jax.tree.map(
+        lambda leaf: leaf.astype(jnp.bfloat16) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf,
+        SCHEDULE,
+    )
+    assert cast(12).dtype == jnp.float32
+    assert cast(12) == jnp.float32(jnp.bfloat16(0.05))
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.float32])
+def test_the_rate_changes_no_dtype(dtype):
+    for count in (3, jnp.int32(3), jnp.arange(3), np.arange(3), 2.5, jnp.arange(3.0)):
+        assert (SCHEDULE(count) * jnp.ones((), dtype)).dtype == dtype
+        assert jax.jit(SCHEDULE.__call__)(count).weak_type
+    assert (jax.vmap(SCHEDULE)(jnp.arange(3)) * jnp.ones(3, dtype)).dtype == dtype
