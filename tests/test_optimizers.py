@@ -1,0 +1,226 @@
+"""In every Optax optimizer, directly and injected, a schedule trains as a closure does."""
+
+import inspect
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from optax import contrib
+
+from optax_stepping import manual_stepping
+
+STEPS = 20
+# The ramp's rates have few enough bits to be exact however a compiler fuses it.
+SCHEDULE = manual_stepping(
+    [5, 9, 14], [2**-5, 0.05, 0.01, 0.005], warmup_steps=4, warmup_init_value=2**-7
+)
+RATES = [4 / 512, 7 / 512, 10 / 512, 13 / 512, 16 / 512]
+RATES += [0.05] * 4 + [0.01] * 5 + [0.005] * 6
+REQUIRED = {
+    "dpsgd": {"l2_norm_clip": 1.0, "noise_multiplier": 0.1, "seed": 0},
+    "noisy_sgd": {"key": jax.random.key(0)},
+    "schedule_free": {"base_optimizer": optax.sgd(1.0)},
+}
+# These take a scalar only, whatever the schedule; one goes in by injection.
+SCALAR_ONLY = {
+    "optimistic_adam": "refuses schedules in favour of optimistic_adam_v2",
+    "rprop": "fills an array of step sizes with it at the start",
+    "scale_by_rprop": "fills an array of step sizes with it at the start",
+    "sm3": "negates it as a number",
+}
+# XLA fuses its norms differently beside different schedules, which shows in the last bit:
+# compared op by op instead.
+COMPARED_UNFUSED = {"lars"}
+
+
+def closure(count):
+    """The same rates as a chain of comparisons with Python numbers."""
+    rate = RATES[-1]
+    for step, value in enumerate(RATES):
+        rate = jnp.where(count == step, value, rate)
+    return rate
+
+
+def find_optimizers():
+    """Every public factory with a learning rate, by inspection of its signature."""
+    return {
+        name: factory
+        for module in (optax, contrib)
+        for name, factory in vars(module).items()
+        if not name.startswith("_")
+        and inspect.isfunction(factory)
+        and "learning_rate" in inspect.signature(factory).parameters
+        and not name.startswith("scale_by_learning_rate")
+    }
+
+
+OPTIMIZERS = find_optimizers()
+pytestmark = pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning")
+
+
+def init_params(dtype):
+    rng = np.random.default_rng(0)
+    return {"w": jnp.asarray(rng.normal(size=(4, 3)), dtype), "b": jnp.zeros(3, dtype)}
+
+
+INPUTS = np.random.default_rng(1).normal(size=(8, 4)).astype(np.float32)
+
+
+def loss_fn(params):
+    outputs = INPUTS.astype(params["w"].dtype) @ params["w"] + params["b"]
+    return jnp.mean(jnp.square(outputs - 1).astype(jnp.float32)).astype(params["w"].dtype)
+
+
+def train(optimizer, dtype, per_example=False, needs_more=False):
+    """Params and state after all steps, and the injected rates that were used, if any."""
+    optimizer = optax.with_extra_args_support(optimizer)
+
+    def step(carry, _):
+        params, state = carry
+        value, grads = jax.value_and_grad(loss_fn)(params)
+        extra = {"value": value, "grad": grads, "value_fn": loss_fn}
+        if needs_more:
+            extra |= {"loss": value, "obj_fn": loss_fn}
+        if per_example:
+            grads = jax.tree.map(lambda g: jnp.stack([g, 2 * g]), grads)
+        updates, state = optimizer.update(grads, state, params, **extra)
+        injected = getattr(state, "hyperparams", {}).get("learning_rate", 0.0)
+        return (optax.apply_updates(params, updates), state), injected
+
+    @jax.jit
+    def run(params, state):
+        return jax.lax.scan(step, (params, state), length=STEPS)
+
+    params = init_params(dtype)
+    return run(params, jax.tree.map(jnp.asarray, optimizer.init(params)))
+
+
+def as_comparable(leaf):
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return jax.random.key_data(leaf)
+    return leaf.astype(jnp.float32) if leaf.dtype == jnp.bfloat16 else leaf
+
+
+def assert_same(make_optimizer, dtype, **options):
+    ours, our_rates = train(make_optimizer(SCHEDULE), dtype, **options)
+    theirs, their_rates = train(make_optimizer(closure), dtype, **options)
+    chex.assert_trees_all_equal_shapes_and_dtypes(ours, theirs)
+    chex.assert_trees_all_equal(our_rates, their_rates)
+    chex.assert_tree_all_finite(ours[0])
+    if dtype == jnp.float32:
+        chex.assert_trees_all_equal(ours, theirs)
+    else:
+        as_float = jax.tree.map(as_comparable, (ours, theirs))
+        chex.assert_trees_all_close(*as_float, rtol=2**-7, atol=2**-8)
+    return our_rates
+
+
+def test_the_search_finds_the_optimizers():
+    assert {"sgd", "adam", "adamw", "lion", "lamb", "prodigy", "muon"} <= OPTIMIZERS.keys()
+    assert SCALAR_ONLY.keys() | COMPARED_UNFUSED | REQUIRED.keys() <= OPTIMIZERS.keys()
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS.keys() - SCALAR_ONLY.keys()))
+def test_direct(name, dtype):
+    def make_optimizer(learning_rate):
+        return OPTIMIZERS[name](learning_rate=learning_rate, **REQUIRED.get(name, {}))
+
+    with jax.disable_jit(name in COMPARED_UNFUSED):
+        assert_same(make_optimizer, dtype, per_example=name == "dpsgd", needs_more=name != "lbfgs")
+
+
+@pytest.mark.parametrize("name", SCALAR_ONLY)
+@pytest.mark.parametrize("schedule", [SCHEDULE, closure])
+def test_scalar_only_ones_refuse_any_schedule(name, schedule):
+    params = init_params(jnp.float32)
+    with pytest.raises((TypeError, ValueError)):
+        optimizer = OPTIMIZERS[name](learning_rate=schedule, **REQUIRED.get(name, {}))
+        optimizer.update(params, optimizer.init(params), params)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
+def test_injected(name, dtype):
+    factory = OPTIMIZERS[name]
+    parameters = inspect.signature(factory).parameters
+    # Everything but the learning rate keeps its own kind of value.
+    static = set(parameters) - {"learning_rate"}
+
+    def make_optimizer(learning_rate):
+        inject = optax.inject_hyperparams(factory, static_args=static)
+        return inject(learning_rate=learning_rate, **REQUIRED.get(name, {}))
+
+    options = {"per_example": name == "dpsgd", "needs_more": name != "lbfgs"}
+    rates = assert_same(make_optimizer, dtype, **options)
+    np.testing.assert_array_equal(rates, np.asarray(RATES, dtype).astype(rates.dtype))
+
+
+COMPOSITIONS = {
+    "chain": lambda rate: optax.chain(
+        optax.clip_by_global_norm(1.0), optax.scale_by_adam(), optax.scale_by_learning_rate(rate)
+    ),
+    "scale_by_schedule": lambda rate: optax.chain(
+        optax.scale_by_adam(), optax.scale_by_schedule(lambda count: -rate(count))
+    ),
+    "multi_transform": lambda rate: optax.multi_transform(
+        {"w": optax.adam(rate), "b": optax.sgd(0.1)}, {"w": "w", "b": "b"}
+    ),
+    "partition": lambda rate: optax.partition(
+        {"w": optax.inject_hyperparams(optax.sgd)(rate), "b": optax.sgd(rate)},
+        {"w": "w", "b": "b"},
+    ),
+    "MultiSteps": lambda rate: optax.MultiSteps(
+        optax.adam(rate), every_k_schedule=2
+    ).gradient_transformation(),
+    "apply_if_finite": lambda rate: optax.apply_if_finite(optax.adam(rate), 3),
+    "masked": lambda rate: optax.masked(optax.sgd(rate), {"w": True, "b": False}),
+    "join_schedules": lambda rate: optax.sgd(
+        optax.join_schedules([optax.constant_schedule(0.1), rate], [4])
+    ),
+    "join_schedules first": lambda rate: optax.sgd(
+        optax.join_schedules([rate, optax.cosine_decay_schedule(0.05, 10)], [12])
+    ),
+    "weight decay": lambda rate: optax.adamw(rate, weight_decay=rate),
+    "inject several": lambda rate: optax.inject_hyperparams(optax.adamw)(
+        learning_rate=rate, b1=lambda count: 0.5 + rate(count), weight_decay=rate
+    ),
+}
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+@pytest.mark.parametrize("name", COMPOSITIONS)
+def test_compositions(name, dtype):
+    assert_same(COMPOSITIONS[name], dtype)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_lookahead(dtype):
+    def train_ahead(rate):
+        optimizer = optax.lookahead(optax.sgd(rate), sync_period=3, slow_step_size=0.5)
+
+        def step(carry, _):
+            params, state = carry
+            grads = jax.grad(loss_fn)(params.fast)
+            updates, state = optimizer.update(grads, state, params)
+            return (optax.apply_updates(params, updates), state), None
+
+        params = optax.LookaheadParams.init_synced(init_params(dtype))
+        return jax.jit(lambda carry: jax.lax.scan(step, carry, length=STEPS)[0])(
+            (params, optimizer.init(params))
+        )
+
+    ours, theirs = train_ahead(SCHEDULE), train_ahead(closure)
+    chex.assert_trees_all_equal_shapes_and_dtypes(ours, theirs)
+    chex.assert_trees_all_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_the_injected_rate_has_the_dtype_of_a_plain_number(dtype):
+    params = init_params(dtype)
+    ours = optax.inject_hyperparams(optax.sgd)(SCHEDULE).init(params)
+    plain = optax.inject_hyperparams(optax.sgd)(0.1).init(params)
+    assert ours.hyperparams["learning_rate"].dtype == plain.hyperparams["learning_rate"].dtype
