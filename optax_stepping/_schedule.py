@@ -115,8 +115,12 @@ def _rate(
 ) -> jax.Array:
     """The rate at ``count + fraction``. One jitted function, so that eager calls and
     calls inside a larger program run the same arithmetic."""
-    boundaries = jnp.asarray(schedule.boundaries)
-    stages = _stage_table(*schedule)
+    schedule = SteppingSchedule(*map(jnp.asarray, schedule))
+    # On a GPU, XLA gives a reduction over a power of two a kernel of its own; over
+    # any other small number it becomes part of the kernels that use the rate.
+    missing = {1: 2, 2: 1, 4: 1, 8: 1, 16: 1}.get(schedule.boundaries.size, 0)
+    schedule = pad_stages(schedule, missing)
+    boundaries, stages = schedule.boundaries, _stage_table(*schedule)
     count, fraction = _split(jnp.asarray(count), fraction)
 
     def rate_at(count, fraction, method):
@@ -130,7 +134,7 @@ def _rate(
         rate = _pick(_stage_rate(*stages, count, fraction), stage)
     elif boundaries.size <= 32:
         # One vectorised pass, four times as fast as the binary search. From 64 boundaries
-        # on it is ten times slower, in memory for every pair of a boundary and a count.
+        # on, it is ten times slower, in memory for every pair of a boundary and a count.
         rate = rate_at(count, fraction, "compare_all")
     else:
         # A binary search, in blocks to keep its memory at a fraction of the result.
@@ -140,15 +144,25 @@ def _rate(
     return _weakly_typed(rate)
 
 
+def pad_stages(schedule: SteppingSchedule, missing: int) -> SteppingSchedule:
+    """``schedule`` with ``missing`` more stages, of no length, at the front: boundaries at 0
+    are passed at every count. (At the other end, padding could not be told from a last
+    boundary at 2**31 - 1.)"""
+    widths = [(0, 0)] * (schedule.rates.ndim - 1) + [(missing, 0)]
+    return SteppingSchedule(
+        boundaries=jnp.pad(schedule.boundaries, widths),
+        rates=jnp.pad(schedule.rates, widths, mode="edge"),
+        ramps=jnp.pad(schedule.ramps, widths),
+    )
+
+
 def _stage_table(boundaries, rates, ramps):
     """Of every stage: the rate that is closer to zero, the other one, the count at which
     it has the first, and its length. A held stage is a ramp of length 0."""
-    rates = jnp.asarray(rates)
     # Leaves cast to half precision by a mixed-precision policy still ramp in float32.
     rates = rates.astype(jnp.result_type(rates, jnp.float32))
-    boundaries = jnp.asarray(boundaries)
     last_holds = jnp.zeros(1, bool)
-    ramps = jnp.concatenate([jnp.asarray(ramps), last_holds])
+    ramps = jnp.concatenate([ramps, last_holds])
     starts = jnp.concatenate([jnp.zeros(1, boundaries.dtype), boundaries])
     ends = jnp.concatenate([boundaries, starts[-1:]])
     targets = jnp.where(ramps, jnp.concatenate([rates[1:], rates[-1:]]), rates)

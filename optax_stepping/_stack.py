@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_stepping._schedule import SteppingSchedule
+from optax_stepping._schedule import SteppingSchedule, pad_stages
 
 
 def stack(
@@ -54,7 +54,7 @@ def stack(
             f"num_stages = {num_stages} is too small: schedules[{i}] has {longest} stages "
             f"(a warmup counts as one); write num_stages={longest} or more."
         )
-    padded = [_pad(schedule, num_stages) for schedule in schedules]
+    padded = [pad_stages(s, num_stages - s.rates.shape[-1]) for s in schedules]
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *padded)
 
 
@@ -92,19 +92,6 @@ def strip_padding(schedule: SteppingSchedule) -> SteppingSchedule:
     # Only padding has boundaries at 0: those of a schedule are positive.
     padding = int(np.count_nonzero(np.asarray(schedule.boundaries) == 0))
     return jax.tree.map(lambda leaf: leaf[padding:], schedule) if padding else schedule
-
-
-def _pad(schedule: SteppingSchedule, num_stages: int) -> SteppingSchedule:
-    """``schedule`` with leading stages of no length: its boundaries at 0 are passed at
-    every count. (At the other end, padding could not be told from a last boundary at
-    2**31 - 1.)"""
-    missing = num_stages - schedule.rates.shape[-1]
-    widths = [(0, 0)] * (schedule.rates.ndim - 1) + [(missing, 0)]
-    return SteppingSchedule(
-        boundaries=jnp.pad(schedule.boundaries, widths),
-        rates=jnp.pad(schedule.rates, widths, mode="edge"),
-        ramps=jnp.pad(schedule.ramps, widths),
-    )
 
 
 def _checked(schedules: Sequence[SteppingSchedule]) -> list[SteppingSchedule]:

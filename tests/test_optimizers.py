@@ -186,7 +186,7 @@ COMPOSITIONS = {
     ),
     "weight decay": lambda rate: optax.adamw(rate, weight_decay=rate),
     "inject several": lambda rate: optax.inject_hyperparams(optax.adamw)(
-        learning_rate=rate, b1=lambda count: 0.5 + rate(count), weight_decay=rate
+        learning_rate=rate, b1=lambda count: 0.5 + rate(count), b2=0.9, weight_decay=rate
     ),
 }
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from programs import OPTIMIZERS, count_equations, init_mlp, stablehlo, train_step, uniform_schedule
+from benchmarks.programs import OPTIMIZERS, count_equations, init_mlp, stablehlo, train_step, uniform_schedule
 
 from optax_stepping import manual_stepping
 from optax_stepping._schedule import _rate

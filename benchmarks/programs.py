@@ -1,6 +1,6 @@
 """Programs whose compiled form is inspected, and counts of what is in them."""
 
-import re
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -90,12 +90,41 @@ def train_step_arguments(make_optimizer, argument):
     )
 
 
-def entry(hlo: str) -> str:
-    """The entry computation of an optimised HLO module."""
-    start = hlo.index("\nENTRY")
-    return hlo[start : hlo.index("\n}", start)]
+# Learning rates by name, each as (what is passed to the step, how it becomes a schedule).
+# "constant step count" is the floor: it counts steps, as every schedule does, and returns a
+# constant.
+def make_learning_rate(name: str, num_stages: int, form: str) -> tuple[object, Callable]:
+    """The argument of a train step, and the function that makes a schedule of it."""
+    if name == "floor":
+        return 0.0, lambda _: lambda count: 0.1
+    if name == "optax":
+        return 0.0, lambda _: optax_schedule(num_stages)
+    schedule = uniform_schedule(num_stages)
+    if name == "ramps":
+        schedule = schedule._replace(ramps=jnp.ones_like(schedule.ramps))
+    if form == "closure":
+        return 0.0, lambda _: schedule
+    return schedule, lambda argument: argument
 
 
-def count_ops(hlo: str, *names: str) -> int:
-    """How often the ops ``names`` are executed in the entry computation."""
-    return len(re.findall(rf" (?:{'|'.join(names)})\(", entry(hlo)))
+def optax_schedule(num_stages: int) -> optax.Schedule:
+    """The same shape from Optax's parts: a warmup, then constant pieces."""
+    steps = {100 * (i - 1): i / (i + 1) for i in range(2, num_stages)}
+    pieces = optax.piecewise_constant_schedule(0.5, steps)
+    return optax.join_schedules([optax.linear_schedule(1.0, 0.5, 100), pieces], [100])
+
+
+def make_program(job: dict) -> tuple[Callable, tuple]:
+    """A train step and its abstract arguments, for a job such as ``{"optimizer": "sgd",
+    "rate": "ours", "form": "argument", "stages": 3}``; form "vmap" trains a batch of 16."""
+    make_optimizer = OPTIMIZERS[job["optimizer"]]
+    argument, schedule_of = make_learning_rate(job["rate"], job["stages"], job["form"])
+    step = train_step(make_optimizer, schedule_of)
+    arguments = train_step_arguments(make_optimizer, argument)
+    if job["form"] != "vmap":
+        return step, arguments
+    *batched, images, labels = arguments
+    batched = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((16, *leaf.shape), leaf.dtype), tuple(batched)
+    )
+    return jax.vmap(step, in_axes=(0, 0, 0, None, None)), (*batched, images, labels)
