@@ -61,7 +61,8 @@ def compile_for(target: str, jobs: list[dict]) -> list[dict]:
     """Compiles every job and reports, per job, ``ops`` (how often each op stands in the
     program), ``launches`` (fusions, library calls and copies of its entry, each of which a
     GPU launches once), ``copies`` among them, ``estimate_us`` (the TPU compiler's own
-    estimate) and ``compile_s``."""
+    estimate), ``compile_s``, ``devices`` and ``output_share`` (the largest share
+    of a result that one device holds)."""
     environment = os.environ | ENVIRONMENT
     environment.pop("XLA_FLAGS", None)
     if target != "h200":
@@ -112,18 +113,34 @@ def main() -> None:
 
     from benchmarks.programs import make_program
 
-    target = sys.argv[1]
-    mesh = Mesh(np.array(get_topology(target).devices[:1]), "device")
-    everywhere = NamedSharding(mesh, PartitionSpec())
+    devices = get_topology(sys.argv[1]).devices
     reports = []
     for job in json.load(sys.stdin):
         function, arguments = make_program(job)
-        lowered = jax.jit(function, in_shardings=everywhere, out_shardings=everywhere).lower(
-            *arguments
-        )
+        used = devices if job["form"] == "sweep" else devices[:1]
+        mesh = Mesh(np.array(used), "device")
+        replicated = NamedSharding(mesh, PartitionSpec())
+        spread = NamedSharding(mesh, PartitionSpec("device"))
+        members = spread if job["form"] == "sweep" else replicated
+        lowered = jax.jit(
+            function,
+            in_shardings=(members, members, members, replicated, replicated),
+            out_shardings=members,
+        ).lower(*arguments)
         start = time.perf_counter()
         compiled = lowered.compile()
-        reports.append(report(compiled, time.perf_counter() - start))
+        seconds = time.perf_counter() - start
+        shares = {
+            sharding.shard_shape(leaf.shape)[0] / leaf.shape[0]
+            for sharding, leaf in zip(
+                jax.tree.leaves(compiled.output_shardings),
+                jax.tree.leaves(lowered.out_info),
+                strict=True,
+            )
+            if leaf.shape
+        }
+        extent = {"devices": len(used), "output_share": max(shares)}
+        reports.append(report(compiled, seconds) | extent)
     print(json.dumps(reports))
 
 

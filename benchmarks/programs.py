@@ -38,12 +38,8 @@ def stablehlo(function, *arguments) -> str:
 
 
 def init_mlp():
-    sizes = [64, 64, 10]
-    return {
-        f"{kind}{i}": np.zeros((rows, columns) if kind == "w" else columns, np.float32)
-        for i, (rows, columns) in enumerate(zip(sizes[:-1], sizes[1:], strict=True))
-        for kind in "wb"
-    }
+    shapes = {"w0": (64, 64), "b0": 64, "w1": (64, 10), "b1": 10}
+    return {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
 
 
 def mlp_loss(params, images, labels):
@@ -116,15 +112,17 @@ def optax_schedule(num_stages: int) -> optax.Schedule:
 
 def make_program(job: dict) -> tuple[Callable, tuple]:
     """A train step and its abstract arguments, for a job such as ``{"optimizer": "sgd",
-    "rate": "ours", "form": "argument", "stages": 3}``; form "vmap" trains a batch of 16."""
+    "rate": "ours", "form": "argument", "stages": 3}``; the form "vmap" trains 16 schedules
+    at once, "sweep" 64 of them with parameters of their own, spread over all devices."""
     make_optimizer = OPTIMIZERS[job["optimizer"]]
     argument, schedule_of = make_learning_rate(job["rate"], job["stages"], job["form"])
     step = train_step(make_optimizer, schedule_of)
     arguments = train_step_arguments(make_optimizer, argument)
-    if job["form"] != "vmap":
+    members = {"vmap": 16, "sweep": 64}.get(job["form"])
+    if members is None:
         return step, arguments
     *batched, images, labels = arguments
     batched = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct((16, *leaf.shape), leaf.dtype), tuple(batched)
+        lambda leaf: jax.ShapeDtypeStruct((members, *leaf.shape), leaf.dtype), tuple(batched)
     )
     return jax.vmap(step, in_axes=(0, 0, 0, None, None)), (*batched, images, labels)

@@ -2,7 +2,19 @@
 
 from optax_stepping._manual_stepping import manual_stepping
 from optax_stepping._schedule import SteppingSchedule
-from optax_stepping._stack import stack, unstack
+from optax_stepping._stack import pad, stack, unpad, unstack
+from optax_stepping._stateful import SteppingState, stateful
 from optax_stepping._view import describe, plot
 
-__all__ = ["SteppingSchedule", "describe", "manual_stepping", "plot", "stack", "unstack"]
+__all__ = [
+    "SteppingSchedule",
+    "SteppingState",
+    "describe",
+    "manual_stepping",
+    "pad",
+    "plot",
+    "stack",
+    "stateful",
+    "unpad",
+    "unstack",
+]

@@ -57,9 +57,7 @@ def _add_schedule_options(parser: argparse.ArgumentParser, **defaults: Any) -> N
         metavar="1000,2000",
         help="steps at which the rate changes ('' for a constant)",
     )
-    parser.add_argument(
-        "--rates", type=_list_of(float), required=needed, metavar="0.1,0.01,0.001"
-    )
+    parser.add_argument("--rates", type=_list_of(float), required=needed, metavar="0.1,0.01,0.001")
     parser.add_argument("--warmup", action="store_true", help="ramp from the 1st to the 2nd rate")
     parser.add_argument("--warmup-steps", type=int, metavar="N")
     parser.add_argument("--warmup-init-value", type=float, metavar="RATE")

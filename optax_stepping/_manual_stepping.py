@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_stepping._schedule import INT32_MAX, SteppingSchedule
+from optax_stepping._schedule import INT32_MAX, SteppingSchedule, is_traced
 
 
 def manual_stepping(
@@ -78,9 +78,9 @@ def manual_stepping(
       0.5 1.0 0.5 0.0
     """
     _check_flag("warmup", warmup)
-    boundaries = _checked_boundaries(boundaries)
-    rates = _checked_rates(rates, "rates")
-    num_boundaries, num_rates = boundaries.shape[0], rates.shape[0]
+    starts = _checked_boundaries(boundaries)
+    levels = _checked_rates(rates, "rates")
+    num_boundaries, num_rates = starts.shape[0], levels.shape[0]
     if num_rates != num_boundaries + 1:
         raise ValueError(
             f"rates must have one entry more than boundaries, got {num_rates} rates for "
@@ -91,26 +91,26 @@ def manual_stepping(
     if warmup and num_boundaries:
         ramps = _join([True], ramps[1:], bool)
 
-    warmup_steps = _checked_warmup_steps(warmup_steps, boundaries)
-    warmup_init_value = _checked_rates(warmup_init_value, "warmup_init_value", ndim=0)
-    if _is_traced(warmup_steps) or warmup_steps > 0:
+    steps = _checked_warmup_steps(warmup_steps, starts)
+    init_value = _checked_rates(warmup_init_value, "warmup_init_value", ndim=0)
+    if is_traced(steps) or steps > 0:
         if warmup:
             raise ValueError(
-                f"warmup=True and warmup_steps={warmup_steps} exclude each other; write "
+                f"warmup=True and warmup_steps={steps} exclude each other; write "
                 f"warmup=True to ramp from rates[0] to rates[1] up to boundaries[0], or "
                 f"warmup_steps to ramp from warmup_init_value to rates[0]."
             )
-        boundaries = _join([warmup_steps], boundaries, jnp.int32)
-        rates = _join([warmup_init_value], rates, rates.dtype)
+        starts = _join([steps], starts, jnp.int32)
+        levels = _join([init_value], levels, levels.dtype)
         ramps = _join([True], ramps, bool)
 
-    _check_ramp_heights(rates, ramps)
-    return SteppingSchedule(jnp.asarray(boundaries), jnp.asarray(rates), jnp.asarray(ramps))
+    _check_ramp_heights(levels, ramps)
+    return SteppingSchedule(jnp.asarray(starts), jnp.asarray(levels), jnp.asarray(ramps))
 
 
-def _checked_boundaries(boundaries: Any):
+def _checked_boundaries(boundaries: Any) -> Any:
     boundaries = _one_dimensional("boundaries", boundaries, "[1000, 2000]")
-    if _is_traced(boundaries):
+    if is_traced(boundaries):
         return _traced_integers("boundaries", boundaries)
     for i, boundary in enumerate(boundaries):
         here = f"boundaries[{i}] = {boundary!r}"
@@ -138,13 +138,11 @@ def _checked_boundaries(boundaries: Any):
     return np.asarray(boundaries, np.int32)
 
 
-def _checked_rates(rates: Any, name: str, ndim: int = 1):
+def _checked_rates(rates: Any, name: str, ndim: int = 1) -> Any:
     """Checks ``rates``; with ``ndim=0`` the one rate of a scalar argument."""
     dtype = jnp.result_type(float)
-    values = (
-        _one_dimensional(name, rates, "[0.1, 0.01]") if ndim else _scalar(name, rates, "0.001")
-    )
-    if _is_traced(values):
+    values = _one_dimensional(name, rates, "[0.1, 0.01]") if ndim else _scalar(name, rates, "0.001")
+    if is_traced(values):
         if not _is_real(values.dtype):
             raise TypeError(f"{name} must be real numbers, got dtype {values.dtype}.")
         return values.astype(dtype)
@@ -173,7 +171,7 @@ def _check_representable(here: str, name: str, rate: float, dtype: np.dtype) -> 
 
 
 def _check_ramp_heights(rates: Any, ramps: Any) -> None:
-    if _is_traced(rates) or _is_traced(ramps):
+    if is_traced(rates) or is_traced(ramps):
         return
     with np.errstate(over="ignore"):
         endless = ~np.isfinite(rates[1:] - rates[:-1])
@@ -185,17 +183,17 @@ def _check_ramp_heights(rates: Any, ramps: Any) -> None:
         )
 
 
-def _checked_interpolate(interpolate: Any, num_boundaries: int):
+def _checked_interpolate(interpolate: Any, num_boundaries: int) -> Any:
     if isinstance(interpolate, bool | np.bool_):
         return np.full(num_boundaries, interpolate, bool)
     ramps = _one_dimensional("interpolate", interpolate, "[True, False]")
-    num_ramps = ramps.shape[0] if _is_traced(ramps) else len(ramps)
+    num_ramps = ramps.shape[0] if is_traced(ramps) else len(ramps)
     if num_ramps != num_boundaries:
         raise ValueError(
             f"interpolate must be one bool, or one for every stage but the last: got "
             f"{num_ramps} for {num_boundaries} boundaries; write {num_boundaries} bools."
         )
-    if _is_traced(ramps):
+    if is_traced(ramps):
         if ramps.dtype != bool:
             raise TypeError(f"interpolate must be bools, got dtype {ramps.dtype}.")
         return ramps
@@ -204,9 +202,9 @@ def _checked_interpolate(interpolate: Any, num_boundaries: int):
     return np.asarray(ramps, bool)
 
 
-def _checked_warmup_steps(warmup_steps: Any, boundaries: Any):
+def _checked_warmup_steps(warmup_steps: Any, boundaries: Any) -> Any:
     warmup_steps = _scalar("warmup_steps", warmup_steps, "500")
-    if _is_traced(warmup_steps):
+    if is_traced(warmup_steps):
         return _traced_integers("warmup_steps", warmup_steps)
     if isinstance(warmup_steps, bool) or not isinstance(warmup_steps, int):
         raise TypeError(
@@ -221,7 +219,7 @@ def _checked_warmup_steps(warmup_steps: Any, boundaries: Any):
         raise ValueError(
             f"warmup_steps must fit into int32, got {warmup_steps}; write at most {INT32_MAX}."
         )
-    if not _is_traced(boundaries) and boundaries.size and warmup_steps >= boundaries[0]:
+    if not is_traced(boundaries) and boundaries.size and warmup_steps >= boundaries[0]:
         raise ValueError(
             f"warmup_steps must be below the first boundary, got warmup_steps = {warmup_steps} "
             f"with boundaries[0] = {boundaries[0]}; shorten the warmup or move the boundary "
@@ -230,10 +228,10 @@ def _checked_warmup_steps(warmup_steps: Any, boundaries: Any):
     return warmup_steps
 
 
-def _one_dimensional(name: str, values: Any, example: str):
+def _one_dimensional(name: str, values: Any, example: str) -> Any:
     """``values`` as a list of Python numbers, or as a 1-D tracer."""
     if isinstance(values, list | tuple):
-        if any(_is_traced(value) for value in values):
+        if any(is_traced(value) for value in values):
             values = jnp.stack([_scalar_tracer(name, i, value) for i, value in enumerate(values)])
         else:
             return [_scalar(f"{name}[{i}]", value, "a number") for i, value in enumerate(values)]
@@ -247,17 +245,15 @@ def _one_dimensional(name: str, values: Any, example: str):
             f"{name} must be one-dimensional, got shape {values.shape}; write a list such as "
             f"{example}, and optax_stepping.stack for several schedules at once."
         )
-    return values if _is_traced(values) else values.tolist()
+    return values if is_traced(values) else values.tolist()
 
 
-def _scalar(name: str, value: Any, example: str):
+def _scalar(name: str, value: Any, example: str) -> Any:
     """``value`` as a Python number, or as a 0-D tracer."""
     if isinstance(value, np.ndarray | jax.Array | np.generic):
         if value.ndim:
-            raise ValueError(
-                f"{name} must be a scalar, got shape {value.shape}; write {example}."
-            )
-        return value if _is_traced(value) else value.item()
+            raise ValueError(f"{name} must be a scalar, got shape {value.shape}; write {example}.")
+        return value if is_traced(value) else value.item()
     return value
 
 
@@ -293,11 +289,7 @@ def _is_real(dtype: np.dtype) -> bool:
     return jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer)
 
 
-def _is_traced(value: Any) -> bool:
-    return isinstance(value, jax.core.Tracer)
-
-
-def _join(first: list, rest: Any, dtype: Any):
+def _join(first: list, rest: Any, dtype: Any) -> Any:
     """``first`` before ``rest``: in NumPy where all is known, so that it can be checked."""
-    xp = jnp if any(_is_traced(value) for value in [*first, rest]) else np
+    xp = jnp if any(is_traced(value) for value in [*first, rest]) else np
     return xp.concatenate([xp.asarray(first, dtype), rest])

@@ -1,10 +1,11 @@
 """The schedule as data, and its evaluation."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 INT32_MAX = 2**31 - 1
 
@@ -92,7 +93,8 @@ class SteppingSchedule(NamedTuple):
 
     def __eq__(self, other: object) -> bool:
         """Whether both have the same leaves: values, shapes and dtypes; of tracers,
-        whether they are the same tracers."""
+        whether they are the same tracers.
+        """
         if not isinstance(other, SteppingSchedule):
             return NotImplemented
         return all(map(_same, self, other))
@@ -114,7 +116,8 @@ def _rate(
     schedule: SteppingSchedule, count: jax.typing.ArrayLike, fraction: jax.typing.ArrayLike | None
 ) -> jax.Array:
     """The rate at ``count + fraction``. One jitted function, so that eager calls and
-    calls inside a larger program run the same arithmetic."""
+    calls inside a larger program run the same arithmetic.
+    """
     schedule = SteppingSchedule(*map(jnp.asarray, schedule))
     # On a GPU, XLA gives a reduction over a power of two a kernel of its own; over
     # any other small number it becomes part of the kernels that use the rate.
@@ -125,13 +128,13 @@ def _rate(
 
     def rate_at(count, fraction, method):
         stage = jnp.searchsorted(boundaries, count, side="right", method=method)
-        return _stage_rate(*(_pick(column, stage) for column in stages), count, fraction)
+        return _stage_rate([_pick(column, stage) for column in stages], count, fraction)
 
     if count.ndim == 0:
         # The rate of every stage at this count, then the one that is in force. Compilers
         # fuse the selection into the arithmetic, so only that one is computed.
         stage = jnp.searchsorted(boundaries, count, side="right", method="compare_all")
-        rate = _pick(_stage_rate(*stages, count, fraction), stage)
+        rate = _pick(_stage_rate(stages, count, fraction), stage)
     elif boundaries.size <= 32:
         # One vectorised pass, four times as fast as the binary search. From 64 boundaries
         # on, it is ten times slower, in memory for every pair of a boundary and a count.
@@ -139,15 +142,21 @@ def _rate(
     else:
         # A binary search, in blocks to keep its memory at a fraction of the result.
         at = jax.tree.map(jnp.ravel, (count, fraction))
-        rate = jax.lax.map(lambda at: rate_at(*at, "scan"), at, batch_size=2**16)
+        rate = jax.lax.map(lambda at: rate_at(at[0], at[1], "scan"), at, batch_size=2**16)
         rate = rate.reshape(count.shape)
     return _weakly_typed(rate)
+
+
+def is_traced(value: Any) -> bool:
+    """Whether ``value`` is only known when the compiled program runs."""
+    return isinstance(value, Tracer)
 
 
 def pad_stages(schedule: SteppingSchedule, missing: int) -> SteppingSchedule:
     """``schedule`` with ``missing`` more stages, of no length, at the front: boundaries at 0
     are passed at every count. (At the other end, padding could not be told from a last
-    boundary at 2**31 - 1.)"""
+    boundary at 2**31 - 1.)
+    """
     widths = [(0, 0)] * (schedule.rates.ndim - 1) + [(missing, 0)]
     return SteppingSchedule(
         boundaries=jnp.pad(schedule.boundaries, widths),
@@ -156,9 +165,10 @@ def pad_stages(schedule: SteppingSchedule, missing: int) -> SteppingSchedule:
     )
 
 
-def _stage_table(boundaries, rates, ramps):
+def _stage_table(boundaries, rates, ramps) -> Any:
     """Of every stage: the rate that is closer to zero, the other one, the count at which
-    it has the first, and its length. A held stage is a ramp of length 0."""
+    it has the first, and its length. A held stage is a ramp of length 0.
+    """
     # Leaves cast to half precision by a mixed-precision policy still ramp in float32.
     rates = rates.astype(jnp.result_type(rates, jnp.float32))
     last_holds = jnp.zeros(1, bool)
@@ -175,13 +185,14 @@ def _stage_table(boundaries, rates, ramps):
     )
 
 
-def _stage_rate(small, large, origin, length, count, fraction):
-    """The rate of stages at ``count``; all broadcast.
+def _stage_rate(stages, count, fraction):
+    """The rate at ``count`` of stages, as columns of their table.
 
     A ramp adds a share of its height to the end that is closer to zero, counted from
     there: ``a + (b - a) * t`` is hundreds of ulp off at the low end of a steep fall. The
     integers are subtracted before they are rounded, so ramps of any length are monotone.
     """
+    small, large, origin, length = stages
     steps = (count - origin).astype(small.dtype)
     if fraction is not None:
         steps += fraction.astype(small.dtype)
@@ -220,9 +231,10 @@ def _split(count, fraction):
     return jnp.maximum(count.astype(jnp.int32), 0), fraction
 
 
-def _split_on_host(count):
+def _split_on_host(count: Any) -> Any:
     """As ``_split``, at the full precision of the host: without x64, JAX would round a
-    float64 count to float32 and cut the upper half off an int64."""
+    float64 count to float32 and cut the upper half off an int64.
+    """
     if not isinstance(count, int | float | np.ndarray | np.generic):
         raise TypeError(
             f"count must be a number or an array of numbers, got {count!r} of type "
@@ -253,14 +265,14 @@ def _check_count_dtype(count: jax.Array | np.ndarray) -> None:
 def _same(a, b) -> bool:
     if a is b:
         return True
-    if isinstance(a, jax.core.Tracer) or isinstance(b, jax.core.Tracer):
+    if is_traced(a) or is_traced(b):
         return False
     a, b = np.asarray(a), np.asarray(b)
     return a.dtype == b.dtype and np.array_equal(a, b)
 
 
 def _readable(leaf) -> str:
-    if isinstance(leaf, jax.core.Tracer):
+    if is_traced(leaf):
         return f"{leaf.dtype}{list(leaf.shape)}"
     if not isinstance(leaf, np.ndarray | jax.Array):
         return repr(leaf)

@@ -1,6 +1,7 @@
-"""Many schedules in one: a leading batch axis, for ``jax.vmap``."""
+"""Many schedules in one: a leading batch axis, for ``jax.vmap``; and room for stages."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -43,18 +44,9 @@ def stack(
       [0.1 0.2]
     """
     schedules = _checked(schedules)
-    longest = max(schedule.rates.shape[-1] for schedule in schedules)
     if num_stages is None:
-        num_stages = longest
-    if isinstance(num_stages, bool) or not isinstance(num_stages, int | np.integer):
-        raise TypeError(f"num_stages must be an integer, got {num_stages!r}; write it as 8.")
-    if num_stages < longest:
-        i = next(i for i, s in enumerate(schedules) if s.rates.shape[-1] == longest)
-        raise ValueError(
-            f"num_stages = {num_stages} is too small: schedules[{i}] has {longest} stages "
-            f"(a warmup counts as one); write num_stages={longest} or more."
-        )
-    padded = [pad_stages(s, num_stages - s.rates.shape[-1]) for s in schedules]
+        num_stages = max(schedule.rates.shape[-1] for schedule in schedules)
+    padded = [pad(schedule, num_stages) for schedule in schedules]
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *padded)
 
 
@@ -79,19 +71,85 @@ def unstack(batch: SteppingSchedule) -> list[SteppingSchedule]:
       >>> optax_stepping.unstack(optax_stepping.stack([constant, stepped]))[0]
       SteppingSchedule(boundaries=[], rates=[0.1], ramps=[])
     """
-    if not isinstance(batch, SteppingSchedule):
-        raise TypeError(f"batch must be a SteppingSchedule, got {batch!r}; write stack([...]).")
+    _check_schedule("batch", batch)
     if np.ndim(batch.rates) < 2:
         raise ValueError(f"batch must have a batch axis, got the single schedule {batch!r}.")
     members = [jax.tree.map(lambda leaf, i=i: leaf[i], batch) for i in range(len(batch.rates))]
-    return [strip_padding(member) if member.rates.ndim == 1 else member for member in members]
+    return [unpad(member) if member.rates.ndim == 1 else member for member in members]
 
 
-def strip_padding(schedule: SteppingSchedule) -> SteppingSchedule:
-    """A single concrete schedule without its leading stages of no length."""
+def pad(schedule: SteppingSchedule, num_stages: int) -> SteppingSchedule:
+    """Pads a schedule at the front, with stages of no length, which changes no rate.
+
+    In the optimizer state, a padded schedule leaves room for stages to be added later
+    without a new compilation. ``repr`` shows padding as boundaries at 0; ``describe``
+    leaves it out.
+
+    Args:
+      schedule: a schedule, or a stack of them.
+      num_stages: the number of stages wanted, a warmup counting as one.
+
+    Returns:
+      The schedule with rates of shape ``(..., num_stages)``.
+
+    Raises:
+      ValueError: the schedule has more stages already.
+      TypeError: ``num_stages`` is no integer, or ``schedule`` no ``SteppingSchedule``.
+
+    Example:
+      >>> import optax_stepping
+      >>> optax_stepping.pad(optax_stepping.manual_stepping([100], [0.1, 0.01]), 4)
+      SteppingSchedule(boundaries=[0, 0, 100], rates=[0.1, 0.1, 0.1, 0.01],
+                       ramps=[False, False, False])
+    """
+    _check_schedule("schedule", schedule)
+    if isinstance(num_stages, bool) or not isinstance(num_stages, int | np.integer):
+        raise TypeError(f"num_stages must be an integer, got {num_stages!r}; write it as 8.")
+    present = schedule.rates.shape[-1]
+    if num_stages < present:
+        raise ValueError(
+            f"num_stages = {num_stages} is too small for a schedule of {present} stages (a "
+            f"warmup counts as one); write num_stages={present} or more."
+        )
+    return pad_stages(schedule, num_stages - present)
+
+
+def unpad(schedule: SteppingSchedule) -> SteppingSchedule:
+    """A single schedule without its padding; the inverse of :func:`pad`.
+
+    Args:
+      schedule: one schedule, not a tracer.
+
+    Returns:
+      The schedule without leading stages of no length.
+
+    Raises:
+      ValueError: ``schedule`` is a batch.
+      TypeError: ``schedule`` is no ``SteppingSchedule``.
+
+    Example:
+      >>> import optax_stepping
+      >>> schedule = optax_stepping.manual_stepping([100], [0.1, 0.01])
+      >>> optax_stepping.unpad(optax_stepping.pad(schedule, 4)) == schedule
+      True
+    """
+    _check_schedule("schedule", schedule)
+    if np.ndim(schedule.boundaries) != 1:
+        raise ValueError(
+            f"schedule must be one schedule, got a batch of shape "
+            f"{np.shape(schedule.boundaries)[:-1]}; take its members from unstack(batch)."
+        )
     # Only padding has boundaries at 0: those of a schedule are positive.
     padding = int(np.count_nonzero(np.asarray(schedule.boundaries) == 0))
-    return jax.tree.map(lambda leaf: leaf[padding:], schedule) if padding else schedule
+    return jax.tree.map(lambda leaf: leaf[padding:], schedule)
+
+
+def _check_schedule(name: str, schedule: Any) -> None:
+    if not isinstance(schedule, SteppingSchedule):
+        raise TypeError(
+            f"{name} must be a SteppingSchedule, got {schedule!r} of type "
+            f"{type(schedule).__name__}; write manual_stepping(boundaries, rates)."
+        )
 
 
 def _checked(schedules: Sequence[SteppingSchedule]) -> list[SteppingSchedule]:
@@ -101,13 +159,9 @@ def _checked(schedules: Sequence[SteppingSchedule]) -> list[SteppingSchedule]:
         )
     if not schedules:
         raise ValueError("schedules must not be empty; write stack([schedule, ...]).")
-    first = schedules[0]
     for i, schedule in enumerate(schedules):
-        if not isinstance(schedule, SteppingSchedule):
-            raise TypeError(
-                f"schedules must be SteppingSchedules, got schedules[{i}] = {schedule!r} of "
-                f"type {type(schedule).__name__}; write manual_stepping(boundaries, rates)."
-            )
+        _check_schedule(f"schedules[{i}]", schedule)
+        first = schedules[0]
         if schedule.rates.dtype != first.rates.dtype:
             raise TypeError(
                 f"schedules must have rates of one dtype, got {first.rates.dtype} in "

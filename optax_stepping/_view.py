@@ -7,7 +7,7 @@ import numpy as np
 
 from optax_stepping._extras import import_extra
 from optax_stepping._schedule import SteppingSchedule
-from optax_stepping._stack import strip_padding
+from optax_stepping._stack import unpad
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -92,32 +92,22 @@ def plot(schedule: SteppingSchedule, total_steps: int, ax: "Axes | None" = None)
       ('step', 'rate')
     """
     stages = _stages(schedule, total_steps)
-    if ax is None:
-        pyplot = import_extra("matplotlib.pyplot", extra="plot")
-        ax = pyplot.subplots(figsize=(7, 3), layout="constrained")[1]
+    pyplot = import_extra("matplotlib.pyplot", extra="plot")
+    axes = ax or pyplot.subplots(figsize=(7, 3), layout="constrained")[1]
     starts = np.array([start for start, *_ in stages if start <= total_steps])
     grid = np.linspace(0, total_steps, 257).astype(np.int64)
     counts = np.unique(np.concatenate([grid, starts, np.maximum(starts - 1, 0)]))
-    ax.plot(counts, np.asarray(schedule(counts)))
-    ax.set(xlabel="step", ylabel="rate")
-    return ax
+    axes.plot(counts, np.asarray(schedule(counts)))
+    axes.set(xlabel="step", ylabel="rate")
+    return axes
 
 
 def _stages(schedule: SteppingSchedule, total_steps: int | None) -> list[tuple]:
     """(start, end or None, rate, next rate, ramps) of every stage, as Python values; the
-    rates as NumPy scalars, which print as short as their dtype permits."""
-    if not isinstance(schedule, SteppingSchedule):
-        raise TypeError(
-            f"schedule must be a SteppingSchedule, got {schedule!r}; write "
-            f"manual_stepping(boundaries, rates)."
-        )
-    if np.ndim(schedule.boundaries) != 1:
-        raise ValueError(
-            f"schedule must be one schedule, got a batch of shape "
-            f"{np.shape(schedule.boundaries)[:-1]}; take its members from unstack(batch)."
-        )
+    rates as NumPy scalars, which print as short as their dtype permits.
+    """
     _check_total_steps(total_steps)
-    boundaries, rates, ramps = map(np.asarray, strip_padding(schedule))
+    boundaries, rates, ramps = map(np.asarray, unpad(schedule))
     starts = [0, *boundaries.tolist()]
     ends = [*boundaries.tolist(), None]
     if total_steps is not None and starts[-1] < total_steps:

@@ -92,7 +92,7 @@ def run(schedule: SteppingSchedule, total_steps: int, output: Path) -> list[Stag
     optimizer = make_optimizer(schedule)
 
     @jax.jit
-    def train_step(params, opt_state, key):
+    def train_step(params: dict[str, jax.Array], opt_state: Any, key: jax.Array):
         loss, grads = jax.value_and_grad(loss_fn)(params, *sample_batch(key, digits))
         updates, opt_state = optimizer.update(grads, opt_state, params)
         rate = opt_state[1].hyperparams["learning_rate"]

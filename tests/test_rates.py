@@ -167,7 +167,7 @@ def test_ramps_are_monotone(start, length, ends, offset, count_dtype):
 def test_ramps_to_the_last_ulp_over_many_random_ones():
     """4 ulp over a million random counts on steep ramps, against float64."""
     rng = np.random.default_rng(0)
-    length = 2**rng.integers(1, 31, 1000) - 1
+    length = 2 ** rng.integers(1, 31, 1000) - 1
     small, large = 10.0 ** rng.uniform(-9, 0, (2, 1000))
     offsets = (rng.random((1000, 1000)) * length[:, None]).astype(np.int32)
     batch = SteppingSchedule(
@@ -223,12 +223,13 @@ def test_nan_gives_nan(count):
 
 
 @pytest.mark.parametrize(
-    "dtype", ["int4", "uint4", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"]
+    "dtype",
+    ["int4", "uint4", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"],
 )
 def test_every_integer_dtype(dtype):
     schedule = manual_stepping([3, 5, 100, 200, 2**30], [1, 2, 3, 4, 5, 6], interpolate=True)
     info = jnp.iinfo(dtype)
-    counts = [c for c in (-2, -1, 0, 1, 2, 3, 4, 5, 7, 99, 127, 255, 2**31, 2**40, 2**63)]
+    counts = (-2, -1, 0, 1, 2, 3, 4, 5, 7, 99, 127, 255, 2**31, 2**40, 2**63)
     counts = [c for c in counts if info.min <= c <= info.max] + [int(info.max), int(info.min)]
     for count in counts:
         scalar = np.array(count).astype(dtype) if count < 2**63 else np.uint64(count)

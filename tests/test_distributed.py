@@ -1,0 +1,36 @@
+"""Two real processes, joined by jax.distributed over the loopback interface."""
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from optax_stepping import manual_stepping
+
+SCRIPT = Path(__file__).with_name("distributed_process.py")
+
+
+def test_two_processes_agree():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    processes = [
+        subprocess.Popen(
+            [sys.executable, str(SCRIPT), str(i), port],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for i in range(2)
+    ]
+    outputs = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    first, second = (
+        [line for line in out.splitlines() if line.startswith("result")] for out, _ in outputs
+    )
+    assert first == second
+    schedule = manual_stepping([6, 12], [0.5, 0.25, 0.125], warmup_steps=4)
+    rates = [np.float32(schedule(count)).tobytes().hex() for count in range(16)]
+    assert first[0].split()[1:-1] == rates

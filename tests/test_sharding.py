@@ -1,0 +1,119 @@
+"""Sweeps over many devices, and data parallelism with a replicated schedule."""
+
+import re
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from benchmarks.compilers import compile_for
+from optax_stepping import manual_stepping, stack, stateful
+
+COLLECTIVES = re.compile(r"all-reduce|all-gather|all-to-all|collective|reduce-scatter")
+INPUTS = np.linspace(-1, 1, 48).reshape(16, 3).astype(np.float32)
+
+
+@pytest.fixture(name="mesh")
+def mesh_fixture():
+    return Mesh(np.array(jax.devices("cpu")[:8]), "i")
+
+
+@pytest.fixture(name="batch")
+def batch_fixture():
+    members = [
+        manual_stepping([10 + i, 40], [0.5 / (i + 1), 0.125, 0.0625], warmup_steps=8)
+        for i in range(16)
+    ]
+    with jax.default_device(jax.devices("cpu")[0]):
+        return stack(members)
+
+
+def train(schedule):
+    optimizer = optax.inject_hyperparams(optax.sgd)(stateful(schedule), momentum=0.9)
+
+    def step(carry, _):
+        params, state = carry
+        grads = jax.grad(lambda p: jnp.mean((INPUTS @ p - 1) ** 2))(params)
+        updates, state = optimizer.update(grads, state, params)
+        return (optax.apply_updates(params, updates), state), state.hyperparams["learning_rate"]
+
+    params = jnp.zeros(3)
+    (params, state), rates = jax.lax.scan(step, (params, optimizer.init(params)), length=60)
+    return params, state, rates
+
+
+def assert_spread(tree):
+    """Each of the 8 devices holds an eighth of every leaf."""
+    for leaf in jax.tree.leaves(tree):
+        assert len(leaf.sharding.device_set) == 8
+        for shard in leaf.addressable_shards:
+            assert shard.data.shape == (leaf.shape[0] // 8, *leaf.shape[1:])
+
+
+@pytest.mark.parametrize("how", ["jit", "shard_map"])
+def test_a_sharded_sweep(mesh, batch, how):
+    sharding = NamedSharding(mesh, P("i"))
+    sweep = jax.vmap(train)
+    if how == "shard_map":
+        sweep = jax.shard_map(sweep, mesh=mesh, in_specs=P("i"), out_specs=P("i"))
+    sharded_sweep = jax.jit(sweep, in_shardings=sharding, out_shardings=sharding)
+    spread = jax.device_put(batch, sharding)
+    assert_spread(spread)
+    params, state, rates = sharded_sweep(spread)
+    assert_spread((params, state, rates))
+    compiled = sharded_sweep.lower(spread).compile().as_text()
+    assert not COLLECTIVES.search(compiled)
+    with jax.default_device(jax.devices("cpu")[0]):
+        alone = jax.jit(jax.vmap(train))(batch)
+    np.testing.assert_array_equal(rates, alone[2])
+    chex.assert_trees_all_close(
+        jax.device_get(params), jax.device_get(alone[0]), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_data_parallel_training_with_a_replicated_schedule(mesh):
+    schedule = manual_stepping([16, 40], [0.25, 0.125, 0.0625], warmup_steps=8)
+    optimizer = optax.inject_hyperparams(optax.sgd)(stateful(schedule), momentum=0.9)
+    replicated, over_batch = NamedSharding(mesh, P()), NamedSharding(mesh, P("i"))
+
+    def step(params, state, inputs):
+        grads = jax.grad(lambda p: jnp.mean((inputs @ p - 1) ** 2))(params)
+        updates, state = optimizer.update(grads, state, params)
+        return optax.apply_updates(params, updates), state
+
+    shardings = (replicated, replicated, over_batch)
+    parallel_step = jax.jit(step, in_shardings=shardings, out_shardings=(replicated, replicated))
+    with jax.default_device(jax.devices("cpu")[0]):
+        params = jnp.zeros(3)
+        state = optimizer.init(params)
+        alone = (params, state)
+    together = jax.device_put((params, state), replicated)
+    inputs = jax.device_put(INPUTS, over_batch)
+    for count in range(50):
+        together = parallel_step(*together, inputs)
+        with jax.default_device(jax.devices("cpu")[0]):
+            alone = jax.jit(step)(*alone, INPUTS)
+        assert together[1].hyperparams["learning_rate"] == schedule(count)
+    for leaf in jax.tree.leaves(together[1]):
+        assert leaf.sharding.is_fully_replicated
+    chex.assert_trees_all_close(
+        jax.device_get(together), jax.device_get(alone), rtol=1e-5, atol=1e-6
+    )
+    text = parallel_step.lower(*together, inputs).compile().as_text()
+    assert "all-reduce" in text
+    assert not re.search(r"infeed|outfeed|callback", text)
+
+
+def test_a_sweep_compiles_for_16_tpu_chips():
+    """Sharded over a v5e 4x4: each chip trains its share, and none talks to another."""
+    (report,) = compile_for(
+        "v5e:4x4", [{"optimizer": "sgd", "rate": "ours", "form": "sweep", "stages": 4}]
+    )
+    assert report["devices"] == 16
+    assert not any(COLLECTIVES.search(op) for op in report["ops"])
+    assert report["output_share"] == 1 / 16

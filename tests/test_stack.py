@@ -1,0 +1,190 @@
+"""Schedules of different shapes become one batch, and come back; no rate changes."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from optax_stepping import SteppingSchedule, manual_stepping, pad, stack, unpad, unstack
+
+INT32_MAX = 2**31 - 1
+MEMBERS = [
+    manual_stepping([], [0.1]),
+    manual_stepping([10, 25, 60], [0.1, 0.05, 0.01, 0.005], warmup_steps=4),
+    manual_stepping([7], [0.001, 0.1], True),
+    manual_stepping([13, 50], [0.0, 1.0, 0.2], interpolate=True),
+    manual_stepping([5, INT32_MAX], [0.3, 0.2, 0.2]),
+    manual_stepping([INT32_MAX], [0.5, 0.5]),
+]
+
+
+@st.composite
+def schedules(draw):
+    boundaries = draw(st.lists(st.integers(1, INT32_MAX), max_size=4, unique=True).map(sorted))
+    length = len(boundaries)
+    rates = draw(st.lists(st.floats(-1, 1, width=16), min_size=length + 1, max_size=length + 1))
+    ramps = draw(st.lists(st.booleans(), min_size=length, max_size=length))
+    return manual_stepping(boundaries, rates, interpolate=ramps)
+
+
+@given(
+    st.lists(schedules(), min_size=1, max_size=4), st.lists(st.integers(0, INT32_MAX)), st.data()
+)
+def test_padding_changes_no_rate(members, counts, data):
+    counts += [0, INT32_MAX]
+    for member in members:
+        for boundary in np.asarray(member.boundaries).tolist():
+            counts.append(min(max(boundary + data.draw(st.integers(-2, 2)), 0), INT32_MAX))
+    batch = stack(members, num_stages=data.draw(st.integers(5, 9)))
+    counts = np.array(counts[:24] + [0] * (24 - len(counts)))
+    rates = jax.vmap(lambda schedule: schedule(counts))(batch)
+    one_by_one = np.stack([jax.vmap(lambda s, c=c: s(c))(batch) for c in counts[:3]], axis=1)
+    for i, member in enumerate(members):
+        expected = np.asarray(member(counts))
+        # In a batch, the arithmetic of ramps may be fused differently, which shows in the
+        # last bits; a held rate has to be the same to the bit.
+        held = ~np.asarray(member.ramps).any()
+        if held:
+            np.testing.assert_array_equal(rates[i], expected)
+            np.testing.assert_array_equal(one_by_one[i], expected[:3])
+        assert_within_4_ulp(rates[i], expected, member)
+        assert_within_4_ulp(one_by_one[i], expected[:3], member)
+
+
+def assert_within_4_ulp(actual, expected, schedule):
+    rates = np.asarray(schedule.rates)
+    scale = np.abs(rates).max() if rates.min() < 0 < rates.max() else 0
+    unit = np.spacing(np.maximum(np.maximum(np.abs(expected), scale), np.float32(1e-30)))
+    assert (np.abs(np.asarray(actual) - expected) <= 4 * unit).all()
+
+
+@given(st.lists(schedules(), min_size=1, max_size=5), st.integers(0, 3))
+def test_unstack_gives_them_back(members, room):
+    longest = max(member.rates.size for member in members)
+    for batch in (stack(members), stack(members, num_stages=longest + room)):
+        assert unstack(batch) == members
+
+
+def test_unstack_keeps_a_last_boundary_at_the_end_of_int32():
+    assert unstack(stack(MEMBERS)) == MEMBERS
+    assert unstack(stack(MEMBERS, num_stages=20)) == MEMBERS
+
+
+def test_shapes_and_dtypes():
+    batch = stack(MEMBERS)
+    assert type(batch) is SteppingSchedule
+    chex.assert_shape(batch.boundaries, (6, 4))
+    chex.assert_shape(batch.rates, (6, 5))
+    chex.assert_shape(batch.ramps, (6, 4))
+    assert [leaf.dtype for leaf in batch] == [jnp.int32, jnp.float32, jnp.bool_]
+    assert jax.tree.structure(batch) == jax.tree.structure(MEMBERS[0])
+
+
+def test_stacks_of_stacks():
+    grid = stack([stack(MEMBERS[:3]), stack(MEMBERS[3:])])
+    assert grid.rates.shape == (2, 3, 5)
+    rates = jax.vmap(jax.vmap(lambda schedule: schedule(12)))(grid)
+    expected = np.reshape([member(12) for member in MEMBERS], (2, 3))
+    np.testing.assert_array_max_ulp(np.asarray(rates), expected, maxulp=4)
+    rows = unstack(grid)
+    assert [member for row in rows for member in unstack(row)] == MEMBERS
+
+
+def test_a_fixed_number_of_stages_keeps_one_program():
+    chex.clear_trace_counter()
+    train = jax.jit(jax.vmap(chex.assert_max_traces(lambda schedule: schedule(3), n=1)))
+    for members in (MEMBERS[:2], MEMBERS[2:4], MEMBERS[4:]):
+        train(stack(members, num_stages=8))
+
+
+def test_inside_of_jit():
+    made = jax.jit(lambda a, b: stack([a, b], num_stages=6))(*MEMBERS[:2])
+    chex.assert_trees_all_equal(made, stack(MEMBERS[:2], num_stages=6))
+
+
+def test_pad_and_unpad():
+    for member in MEMBERS:
+        padded = pad(member, 9)
+        assert padded.rates.shape == (9,)
+        assert unpad(padded) == member
+        assert pad(member, member.rates.size) == member
+    assert pad(stack(MEMBERS), 9).rates.shape == (6, 9)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: stack([]), ValueError, "schedules must not be empty"),
+        (lambda: stack(MEMBERS[0]), TypeError, "schedules must be a list"),
+        (lambda: stack(iter(MEMBERS)), TypeError, "schedules must be a list"),
+        (
+            lambda: stack([MEMBERS[0], 0.1]),
+            TypeError,
+            r"schedules\[1\] must be .* got 0\.1 of type float",
+        ),
+        (
+            lambda: stack([optax.constant_schedule(0.1)]),
+            TypeError,
+            r"schedules\[0\] must be a Stepping",
+        ),
+        (lambda: stack(MEMBERS, num_stages=3), ValueError, "num_stages = 3 is too small"),
+        (lambda: stack(MEMBERS, num_stages=3.0), TypeError, "num_stages must be an integer"),
+        (
+            lambda: stack([MEMBERS[0], stack(MEMBERS)]),
+            ValueError,
+            r"one batch shape, got \(\).*\(6,\)",
+        ),
+        (
+            lambda: stack(
+                [MEMBERS[1], MEMBERS[1]._replace(rates=MEMBERS[1].rates.astype(jnp.bfloat16))]
+            ),
+            TypeError,
+            r"one dtype, got float32 .* bfloat16 in schedules\[1\]",
+        ),
+        (lambda: unstack(MEMBERS[0]), ValueError, "batch must have a batch axis"),
+        (lambda: unstack([MEMBERS[0]]), TypeError, "batch must be a SteppingSchedule"),
+        (lambda: pad(MEMBERS[1], 4), ValueError, "too small for a schedule of 5 stages"),
+        (lambda: pad(0.1, 4), TypeError, "schedule must be a SteppingSchedule"),
+        (lambda: unpad(stack(MEMBERS)), ValueError, r"got a batch of shape \(6,\)"),
+    ],
+)
+def test_errors(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+def quadratic_run(schedule):
+    """Final loss of a small regression, and the rates that were used."""
+    inputs = jnp.linspace(-1, 1, 12).reshape(4, 3)
+    optimizer = optax.inject_hyperparams(optax.sgd)(schedule, momentum=0.9)
+
+    def loss_fn(params):
+        return jnp.mean((inputs @ params - 1) ** 2)
+
+    def step(carry, _):
+        params, state = carry
+        updates, state = optimizer.update(jax.grad(loss_fn)(params), state, params)
+        return (optax.apply_updates(params, updates), state), state.hyperparams["learning_rate"]
+
+    params = jnp.zeros(3)
+    (params, _), rates = jax.lax.scan(step, (params, optimizer.init(params)), length=80)
+    return loss_fn(params), rates
+
+
+def test_a_vmapped_sweep_is_the_separate_runs():
+    # Shares of these ramps are exact, so that the rates have to agree to the bit.
+    members = [
+        manual_stepping([16, 40], [0.25, 0.125, 0.0625], warmup_steps=8),
+        manual_stepping([30], [0.1, 0.01]),
+        manual_stepping([32], [0.5, 0.25], True),
+        manual_stepping([], [0.2]),
+    ]
+    losses, rates = jax.jit(jax.vmap(quadratic_run))(stack(members))
+    for i, member in enumerate(members):
+        loss, alone = jax.jit(quadratic_run)(member)
+        np.testing.assert_array_equal(rates[i], alone)
+        np.testing.assert_allclose(losses[i], loss, rtol=0, atol=1e-6)
