@@ -1,0 +1,104 @@
+"""The table of stages and what looks wrong; the plot."""
+
+import sys
+
+import jax.numpy as jnp
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+from optax_stepping import describe, manual_stepping, pad, plot, stack
+
+mpl.use("Agg")
+
+SCHEDULE = manual_stepping(
+    [1000, 2000, 3000], [0.1, 0.05, 0.01, 0.005], warmup_steps=500, warmup_init_value=0.001
+)
+TABLE = """\
+stage  from   to  steps          rate
+    0     0  500    500  0.001 -> 0.1
+    1   500 1000    500           0.1
+    2  1000 2000   1000          0.05
+    3  2000 3000   1000          0.01
+    4  3000 4000   1000         0.005"""
+
+
+def test_the_table():
+    assert describe(SCHEDULE, 4000) == TABLE
+    assert describe(pad(SCHEDULE, 9), np.int64(4000)) == TABLE
+    assert describe(SCHEDULE).splitlines()[-1].split() == ["4", "3000", "-", "-", "0.005"]
+    assert describe(manual_stepping([], [0.1])).splitlines()[1].split() == ["0", "0", "-", "-", "0.1"]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "total_steps", "words"),
+    [
+        (SCHEDULE, 2500, "stage 4 is never reached: it starts at step 3000, training ends at 2500"),
+        (SCHEDULE, 3000, "stage 4 is never reached"),
+        (
+            manual_stepping([30, 60, 90], [0.1, 0.01, 0.001, 1e-4]),
+            90_000,
+            "first 1 % of training (the last at step 90 of 90000): were epochs given as steps?",
+        ),
+        (manual_stepping([10, 20], [0.1, 0.01, 0.05]), None, "from 0.01 to 0.05 after stage 1"),
+        (
+            manual_stepping([10, 20], [0.1, 0.2, 0.3], warmup_steps=5).__class__(
+                jnp.array([5, 10]), jnp.array([0.1, 0.1, 0.3]), jnp.array([True, True])
+            ),
+            None,
+            "from 0.1 to 0.3 during stage 1",
+        ),
+        (SCHEDULE._replace(boundaries=jnp.array([500, 400, 2000, 3000])), None, "stage 2 starts at step 400, not"),
+        (SCHEDULE._replace(rates=SCHEDULE.rates.at[2].set(jnp.nan)), None, "stage 2 is not finite: nan"),
+        (SCHEDULE._replace(rates=-SCHEDULE.rates), None, "the rate of stage 0 is negative: -0.001"),
+    ],
+)
+def test_what_looks_wrong(schedule, total_steps, words):
+    table, _, suspicions = describe(schedule, total_steps).partition("\nLooks wrong:\n")
+    assert words in suspicions
+    assert len(table.splitlines()) == schedule.rates.size + 1
+
+
+@pytest.mark.parametrize(
+    ("schedule", "total_steps"),
+    [
+        (SCHEDULE, 4000),
+        (SCHEDULE, None),
+        (manual_stepping([], [0.1]), 10),
+        (manual_stepping([100], [0.01, 0.1]), 1000),
+        (manual_stepping([100, 900, 1000], [0, 1, 1, 0], interpolate=True), 1000 + 1),
+        (manual_stepping([11], [0.1, 0.01]), 1000),
+        (pad(SCHEDULE, 12), 4000),
+    ],
+)
+def test_what_does_not_look_wrong(schedule, total_steps):
+    assert "wrong" not in describe(schedule, total_steps)
+
+
+@pytest.mark.parametrize("function", [describe, plot])
+def test_errors(function):
+    with pytest.raises(TypeError, match=r"schedule must be a SteppingSchedule, got 0\.1"):
+        function(0.1, 100)
+    with pytest.raises(ValueError, match=r"batch of shape \(2,\).*unstack"):
+        function(stack([SCHEDULE, SCHEDULE]), 100)
+    with pytest.raises(ValueError, match="total_steps must be positive, got 0"):
+        function(SCHEDULE, 0)
+    with pytest.raises(TypeError, match=r"total_steps must be an integer, got 1\.5"):
+        function(SCHEDULE, 1.5)
+
+
+def test_the_plot_is_exact_at_the_boundaries():
+    ax = plot(SCHEDULE, 4000)
+    counts, rates = ax.lines[0].get_data()
+    drawn = dict(zip(np.asarray(counts).tolist(), np.asarray(rates).tolist(), strict=True))
+    for count in (0, 499, 500, 999, 1000, 1999, 2000, 2999, 3000, 4000):
+        assert drawn[count] == float(SCHEDULE(count))
+    assert plot(SCHEDULE, 100, ax=ax) is ax
+    assert len(ax.lines) == 2
+    assert max(ax.lines[1].get_xdata()) == 100
+
+
+def test_a_missing_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    with pytest.raises(ImportError, match=r"pip install 'optax-stepping\[plot\]'"):
+        plot(SCHEDULE, 100)
