@@ -27,7 +27,13 @@ def test_the_table():
     assert describe(SCHEDULE, 4000) == TABLE
     assert describe(pad(SCHEDULE, 9), np.int64(4000)) == TABLE
     assert describe(SCHEDULE).splitlines()[-1].split() == ["4", "3000", "-", "-", "0.005"]
-    assert describe(manual_stepping([], [0.1])).splitlines()[1].split() == ["0", "0", "-", "-", "0.1"]
+    assert describe(manual_stepping([], [0.1])).splitlines()[1].split() == [
+        "0",
+        "0",
+        "-",
+        "-",
+        "0.1",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -48,8 +54,16 @@ def test_the_table():
             None,
             "from 0.1 to 0.3 during stage 1",
         ),
-        (SCHEDULE._replace(boundaries=jnp.array([500, 400, 2000, 3000])), None, "stage 2 starts at step 400, not"),
-        (SCHEDULE._replace(rates=SCHEDULE.rates.at[2].set(jnp.nan)), None, "stage 2 is not finite: nan"),
+        (
+            SCHEDULE._replace(boundaries=jnp.array([500, 400, 2000, 3000])),
+            None,
+            "stage 2 starts at step 400, not",
+        ),
+        (
+            SCHEDULE._replace(rates=SCHEDULE.rates.at[2].set(jnp.nan)),
+            None,
+            "stage 2 is not finite: nan",
+        ),
         (SCHEDULE._replace(rates=-SCHEDULE.rates), None, "the rate of stage 0 is negative: -0.001"),
     ],
 )
