@@ -5,6 +5,7 @@ import re
 import jax
 import jax.numpy as jnp
 import pytest
+from jax import export
 
 from optax_stepping import manual_stepping
 
@@ -28,7 +29,7 @@ def evaluate(schedule, count):
 def exported_body(arguments, platforms):
     """The functions of the exported module, without locations and without the index of the
     platform, which every function of a multi-platform module takes first."""
-    exported = jax.export.export(jax.jit(evaluate), platforms=platforms)(*arguments)
+    exported = export.export(jax.jit(evaluate), platforms=platforms)(*arguments)
     assert exported.platforms == platforms
     text = re.sub(r" ?loc\([^()]*\)|^#loc.*$", "", exported.mlir_module(), flags=re.MULTILINE)
     if len(platforms) > 1:
@@ -64,6 +65,6 @@ def test_the_jaxpr_is_the_same_on_every_backend(case, backend):
 
 
 def test_the_export_runs_here(backend):
-    exported = jax.export.export(jax.jit(evaluate), platforms=PLATFORMS)(*ARGUMENTS["one count"])
+    exported = export.export(jax.jit(evaluate), platforms=PLATFORMS)(*ARGUMENTS["one count"])
     for count in (0, 3, 4, 9, 10, 59, 60, 10**9):
         assert exported.call(SCHEDULE, jnp.int32(count)) == SCHEDULE(count)

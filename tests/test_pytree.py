@@ -13,6 +13,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 from flax import nnx
+from jax import export
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from optax._src.base import StatefulSchedule
@@ -151,11 +152,11 @@ def test_eval_shape():
 
 
 def test_export_with_the_schedule_as_argument():
-    jax.export.register_namedtuple_serialization(SteppingSchedule, serialized_name="test.Stepping")
-    exported = jax.export.export(jax.jit(lambda schedule, count: (schedule, schedule(count))))(
+    export.register_namedtuple_serialization(SteppingSchedule, serialized_name="test.Stepping")
+    exported = export.export(jax.jit(lambda schedule, count: (schedule, schedule(count))))(
         SCHEDULE, jnp.int32(0)
     )
-    restored = jax.export.deserialize(exported.serialize())
+    restored = export.deserialize(exported.serialize())
     schedule, rate = restored.call(SCHEDULE, jnp.int32(12))
     assert rate == SCHEDULE(12)
     assert_survived(schedule)
