@@ -47,6 +47,7 @@ device_description_str: "NVIDIA H200"
 ENVIRONMENT = {
     "JAX_PLATFORMS": "cpu,cuda",
     "JAX_SKIP_CUDA_CONSTRAINTS_CHECK": "1",
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
     "TPU_SKIP_MDS_QUERY": "1",
     "TPU_ACCELERATOR_TYPE": "v5litepod-4",
     "TPU_WORKER_HOSTNAMES": "localhost",

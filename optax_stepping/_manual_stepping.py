@@ -140,7 +140,7 @@ def _checked_boundaries(boundaries: Any) -> Any:
 
 def _checked_rates(rates: Any, name: str, ndim: int = 1) -> Any:
     """Checks ``rates``; with ``ndim=0`` the one rate of a scalar argument."""
-    dtype = jnp.result_type(float)
+    dtype = np.dtype(jnp.result_type(float))
     values = _one_dimensional(name, rates, "[0.1, 0.01]") if ndim else _scalar(name, rates, "0.001")
     if is_traced(values):
         if not _is_real(values.dtype):
@@ -162,12 +162,13 @@ def _checked_rates(rates: Any, name: str, ndim: int = 1) -> Any:
 
 
 def _check_representable(here: str, name: str, rate: float, dtype: np.dtype) -> None:
-    smallest, largest = float(np.finfo(dtype).tiny), float(np.finfo(dtype).max)
-    if abs(rate) > largest or 0 < abs(rate) < smallest:
+    largest = float(np.finfo(dtype).max)
+    if abs(rate) > largest:
         raise ValueError(
-            f"{name} must be 0 or lie between {smallest:.3g} and {largest:.3g} in "
-            f"magnitude to be a normal {dtype}, got {here}; write 0.0, or a rate in that range."
+            f"{name} must fit into {dtype}, got {here}; write at most {largest:.3g} in magnitude."
         )
+    if rate != 0 and dtype.type(rate) == 0:
+        raise ValueError(f"{name} must not vanish in {dtype}, got {here}; write 0.0 for none.")
 
 
 def _check_ramp_heights(rates: Any, ramps: Any) -> None:

@@ -39,13 +39,12 @@ def decays(starts: Sequence[int], gamma: float) -> list[Piece]:
 
 def periodic_decays(first: int, period: int, gamma: float, end: int, scale: float) -> list[Piece]:
     """A factor ``gamma`` at ``first``, and every ``period`` after it before ``end``, until
-    ``scale`` times the product is no normal float32 any more: that is 0 from then on.
+    ``scale`` times the product vanishes in float32: it is 0 from then on.
     """
     pieces = [Piece(0, 1.0)]
-    smallest = float(np.finfo(np.float32).tiny)
     for start in range(first, min(end, INT32_MAX + 1), period):
         value = pieces[-1].value * gamma
-        vanished = abs(scale * value) < smallest
+        vanished = np.float32(scale * value) == 0
         pieces.append(Piece(start, 0.0 if vanished else value))
         if vanished or gamma == 1:
             break

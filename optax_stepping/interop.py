@@ -179,7 +179,7 @@ def from_torch(
     kind = type(scheduler).__name__
     if kind in ("ChainedScheduler", "SequentialLR"):
         parts = list(scheduler._schedulers)
-    elif hasattr(scheduler, "base_lrs"):
+    elif hasattr(scheduler, "base_lrs") or kind in _NOT_IN_STAGES:
         parts = [scheduler]
     else:
         raise TypeError(f"scheduler must be a torch learning rate scheduler, got {scheduler!r}.")
@@ -191,7 +191,8 @@ def from_torch(
     if not 0 <= param_group < len(rates):
         raise ValueError(f"param_group = {param_group}: the optimizer has {len(rates)} groups.")
     base = float(rates[param_group])
-    curves = [_TORCH_CURVES[type(part).__name__](part, base) for part in parts]
+    end = INT32_MAX + 1 if total_steps is None else total_steps
+    curves = [_TORCH_CURVES[type(part).__name__](part, base, end) for part in parts]
     if kind == "SequentialLR":
         pieces = _in_sequence(curves, list(scheduler._milestones))
     else:
@@ -201,7 +202,7 @@ def from_torch(
     schedule = to_schedule(pieces, base, f"scheduler: {_WRITE_BY_HAND}")
     steps_done = int(getattr(scheduler, "last_epoch", parts[0].last_epoch))
     now = float(scheduler._last_lr[param_group])
-    if not math.isclose(schedule(steps_done), now, rel_tol=1e-5, abs_tol=1e-37):
+    if not math.isclose(schedule(steps_done), now, rel_tol=1e-5, abs_tol=1e-44):
         raise ValueError(
             f"scheduler: after {steps_done} steps its rate is {now}, not "
             f"{float(schedule(steps_done))} as its settings say; it was changed by hand or "
@@ -392,21 +393,13 @@ def _read_scalar(here: str, text: str, kind: type) -> Any:
     raise ValueError(f"{here} is {text!r}; write {kinds[kind]}.")
 
 
-def _milestones(scheduler: Any) -> list[int]:
-    # A Counter of steps, of which repeated ones multiply.
-    steps = Counter(scheduler.milestones)
-    return [_integer("scheduler: milestone", step) for step in steps.elements()]
-
-
-def _torch_linear(scheduler: Any, base: float) -> list[Piece]:
-    del base
+def _torch_linear(scheduler: Any, *_: Any) -> list[Piece]:
     length = _torch_length(scheduler)
     start, end = float(scheduler.start_factor), float(scheduler.end_factor)
     return [Piece(0, start, end), Piece(length, end)]
 
 
-def _torch_constant(scheduler: Any, base: float) -> list[Piece]:
-    del base
+def _torch_constant(scheduler: Any, *_: Any) -> list[Piece]:
     return [Piece(0, float(scheduler.factor)), Piece(_torch_length(scheduler), 1.0)]
 
 
@@ -417,13 +410,20 @@ def _torch_length(scheduler: Any) -> int:
     return length
 
 
-def _torch_step(scheduler: Any, base: float) -> list[Piece]:
+def _torch_multi_step(scheduler: Any, *_: Any) -> list[Piece]:
+    # A Counter of steps, of which repeated ones multiply.
+    steps = Counter(scheduler.milestones).elements()
+    milestones = [_integer("scheduler: milestone", step) for step in steps]
+    return decays(milestones, float(scheduler.gamma))
+
+
+def _torch_step(scheduler: Any, base: float, end: int) -> list[Piece]:
     period = _integer("scheduler: step_size", scheduler.step_size)
-    return periodic_decays(period, period, float(scheduler.gamma), INT32_MAX + 1, base)
+    return periodic_decays(period, period, float(scheduler.gamma), end, base)
 
 
 _TORCH_CURVES = {
-    "MultiStepLR": lambda scheduler, base: decays(_milestones(scheduler), float(scheduler.gamma)),
+    "MultiStepLR": _torch_multi_step,
     "StepLR": _torch_step,
     "ConstantLR": _torch_constant,
     "LinearLR": _torch_linear,
@@ -487,9 +487,10 @@ def _detectron2_solver(cfg: Any) -> dict[str, Any]:
 
 def _first_step(step: int, total_steps: int) -> int:
     """The first iteration that counts as ``step`` or later."""
-    while step > 0 and int(((step - 1) / total_steps + 1e-6) * total_steps) >= step:
-        step -= 1
-    return step
+    first = step
+    while first > 0 and int(((first - 1) / total_steps + 1e-6) * total_steps) >= step:
+        first -= 1
+    return first
 
 
 def _with_warmup(
