@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from optax_stepping import SteppingSchedule, demo, describe, manual_stepping, plot
+from optax_stepping import SteppingSchedule, demo, describe, interop, manual_stepping, plot, sweep
 from optax_stepping._extras import import_extra
 
 
@@ -30,6 +30,11 @@ def _make_parser() -> argparse.ArgumentParser:
 
     show = commands.add_parser("show", help="print and draw the stages of a schedule")
     _add_schedule_options(show, boundaries=None, rates=None, warmup_steps=0, warmup_init_value=0.0)
+    show.add_argument(
+        "--pipeline-config",
+        metavar="FILE",
+        help="read the schedule of a TF Object Detection API config instead",
+    )
     show.add_argument("--total-steps", type=_positive_int, help="length of training")
     show.add_argument("--png", type=_png, metavar="FILE", help="draw the schedule into FILE")
     show.set_defaults(command=_show, name="show")
@@ -45,19 +50,22 @@ def _make_parser() -> argparse.ArgumentParser:
     train.add_argument("--steps", type=_positive_int, default=4000, help="length of training")
     train.add_argument("--output", type=_png, default=Path("demo.png"), metavar="FILE")
     train.set_defaults(command=_demo, name="demo")
+
+    many = commands.add_parser("sweep", help="train many schedules at once, in one program")
+    many.add_argument("--steps", type=_positive_int, default=300, help="length of training")
+    many.add_argument("--output", type=_png, default=Path("sweep.png"), metavar="FILE")
+    many.set_defaults(command=_sweep, name="sweep")
     return parser
 
 
 def _add_schedule_options(parser: argparse.ArgumentParser, **defaults: Any) -> None:
-    needed = defaults["boundaries"] is None
     parser.add_argument(
         "--boundaries",
         type=_list_of(int),
-        required=needed,
         metavar="1000,2000",
         help="steps at which the rate changes ('' for a constant)",
     )
-    parser.add_argument("--rates", type=_list_of(float), required=needed, metavar="0.1,0.01,0.001")
+    parser.add_argument("--rates", type=_list_of(float), metavar="0.1,0.01,0.001")
     parser.add_argument("--warmup", action="store_true", help="ramp from the 1st to the 2nd rate")
     parser.add_argument("--warmup-steps", type=int, metavar="N")
     parser.add_argument("--warmup-init-value", type=float, metavar="RATE")
@@ -66,6 +74,8 @@ def _add_schedule_options(parser: argparse.ArgumentParser, **defaults: Any) -> N
 
 
 def _schedule(options: argparse.Namespace) -> SteppingSchedule:
+    if options.boundaries is None or options.rates is None:
+        raise ValueError("write both --boundaries and --rates, or --pipeline-config FILE")
     return manual_stepping(
         options.boundaries,
         options.rates,
@@ -77,7 +87,12 @@ def _schedule(options: argparse.Namespace) -> SteppingSchedule:
 
 
 def _show(options: argparse.Namespace) -> None:
-    schedule = _schedule(options)
+    if options.pipeline_config is None:
+        schedule = _schedule(options)
+    elif options.boundaries is None and options.rates is None:
+        schedule = interop.from_tf_object_detection(Path(options.pipeline_config))
+    else:
+        raise ValueError("--pipeline-config brings its own --boundaries and --rates")
     print(describe(schedule, options.total_steps))
     if options.png:
         figure_module = import_extra("matplotlib.figure", extra="plot")
@@ -91,6 +106,10 @@ def _show(options: argparse.Namespace) -> None:
 
 def _demo(options: argparse.Namespace) -> None:
     demo.run(_schedule(options), options.steps, options.output)
+
+
+def _sweep(options: argparse.Namespace) -> None:
+    sweep.run(options.steps, options.output)
 
 
 def _list_of(kind: Callable[[str], Any]) -> Callable[[str], list]:

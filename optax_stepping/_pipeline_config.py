@@ -41,7 +41,7 @@ def read_config(config: str | os.PathLike[str]) -> str:
             f"config must be the text or the path of a pipeline.config, got {config!r} of "
             f"type {type(config).__name__}; write a str or a pathlib.Path."
         )
-    if not (isinstance(config, str) and re.search(r"[{\n]", config)):
+    if not (isinstance(config, str) and re.search(r"[{<\n]", config)):
         path = Path(config)
         if not path.is_file():
             raise ValueError(f"config: there is no file {str(path)!r}; write the path or the text.")
@@ -77,7 +77,8 @@ def find_learning_rate(text: str) -> Field:
 def _messages(text: str):
     """Every message of the text with the names of its parents, innermost last."""
     stack: list[Field] = [Field(1, "", [])]
-    name, awaits_value, in_list = None, False, 0
+    outer_lists: list[bool] = []
+    name, awaits_value, in_list = None, False, False
     for kind, token, line in _tokens(text):
         fields = stack[-1].value
         assert isinstance(fields, list)
@@ -85,25 +86,28 @@ def _messages(text: str):
             message = Field(line, name or "", [])
             fields.append(message)
             stack.append(message)
+            outer_lists.append(in_list)
             if len(stack) > MAX_DEPTH:
                 raise ValueError(f"config: line {line} is nested deeper than {MAX_DEPTH} levels.")
-            name, awaits_value = None, False
+            name, awaits_value, in_list = None, False, False
         elif kind == "mark" and token in "}>":
             if len(stack) == 1:
                 raise ValueError(f"config: line {line} closes a brace that was never opened.")
             message = stack.pop()
             yield [parent.name for parent in stack[1:]], message
-            name, awaits_value = None, False
+            in_list = outer_lists.pop()
+            name, awaits_value = (message.name, True) if in_list else (None, False)
         elif token == ":":
             awaits_value = name is not None
         elif token in "[]" and kind == "mark":
-            in_list += 1 if token == "[" else -1
-            awaits_value = awaits_value and in_list > 0
+            in_list = token == "["
+            awaits_value = awaits_value and in_list
+            name = name if in_list else None
         elif kind == "mark":
             name = name if in_list else None
         elif awaits_value and name is not None:
             fields.append(Field(line, name, token))
-            awaits_value = in_list > 0
+            awaits_value = in_list
             name = name if in_list else None
         else:
             if name is not None:

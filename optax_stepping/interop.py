@@ -291,7 +291,9 @@ def from_mmengine(
       SteppingSchedule(boundaries=[499, 58640, 80630], rates=[2e-05, 0.02, 0.002, 0.0002],
                        ramps=[True, False, False])
     """
-    parts = [param_scheduler] if isinstance(param_scheduler, Mapping) else list(param_scheduler)
+    parts = [param_scheduler] if isinstance(param_scheduler, Mapping) else param_scheduler
+    if not isinstance(parts, list | tuple):
+        raise TypeError(f"param_scheduler must be a list of dicts, got {param_scheduler!r}.")
     length = _integer("steps_per_epoch", steps_per_epoch)
     if length <= 0:
         raise ValueError(f"steps_per_epoch must be positive, got {steps_per_epoch}.")
@@ -542,9 +544,10 @@ def _mmengine_curve(name: str, part: Mapping[str, Any], base: float, length: int
         raise _not_in_stages(name, str(kind))
     known = _MMENGINE_COMMON | _MMENGINE_KEYS[kind]
     settings = known | dict(part)
-    for key in settings:
+    for key in part:
         if key not in known:
             raise ValueError(f"{name}: {key!r} is not known in {kind}; known are {sorted(known)}.")
+    for key in known:
         if settings[key] is None and key not in ("type", "_scope_"):
             raise ValueError(f"{name}: {kind} needs {key!r}.")
     per_epoch = bool(settings["by_epoch"])

@@ -30,7 +30,7 @@ def test_show_a_constant(capsys, tmp_path):
     [
         ([], "required: command"),
         (["sow"], "invalid choice: 'sow'"),
-        (["show"], "required: --boundaries, --rates"),
+        (["show"], "write both --boundaries and --rates"),
         (["show", "--boundaries", "1,x", "--rates", "1"], "'1,x'"),
         (["show", "--boundaries", "2,1", "--rates", "1,2,3"], "boundaries[1] = 1 after"),
         (["show", "--boundaries", "2", "--rates", "1"], "got 1 rates for 1 boundaries"),
@@ -40,6 +40,9 @@ def test_show_a_constant(capsys, tmp_path):
         ([*SHOW, "--frobnicate"], "--frobnicate"),
         ([*SHOW, "--warmup", "--warmup-steps", "3"], "exclude each other"),
         (["demo", "--steps", "many"], "'many'"),
+        (["sweep", "--steps", "-1"], "-1 is not positive"),
+        (["show", "--pipeline-config", "nowhere"], "there is no file 'nowhere'"),
+        ([*SHOW, "--pipeline-config", "nowhere"], "brings its own"),
     ],
 )
 def test_bad_options_get_one_line_and_status_2(arguments, words, capsys):
@@ -50,6 +53,32 @@ def test_bad_options_get_one_line_and_status_2(arguments, words, capsys):
     assert captured.out == "" or arguments[0] == "show"
     assert len(captured.err.splitlines()) == 1
     assert words in captured.err
+
+
+def test_show_a_pipeline_config(capsys, tmp_path):
+    path = tmp_path / "pipeline.config"
+    path.write_text("learning_rate { constant_learning_rate { learning_rate: 0.25 } }")
+    main(["show", "--pipeline-config", str(path)])
+    assert "0.25" in capsys.readouterr().out
+    path.write_text("learning_rate { cosine_decay_learning_rate { } }")
+    with pytest.raises(SystemExit) as exit_info:
+        main(["show", "--pipeline-config", str(path)])
+    assert exit_info.value.code == 2
+    assert "optax.warmup_cosine_decay_schedule" in capsys.readouterr().err
+
+
+def test_the_sweep(tmp_path):
+    png = tmp_path / "sweep.png"
+    command = [sys.executable, "-m", "optax_stepping", "sweep", "--steps", "60"]
+    process = subprocess.run(
+        [*command, "--output", str(png)], capture_output=True, text=True, check=True
+    )
+    assert png.read_bytes().startswith(PNG)
+    rows = [line.split("│")[1:-1] for line in process.stdout.splitlines() if line.startswith("│")]
+    losses = [float(row[3]) for row in rows]
+    assert len(rows) == 10
+    assert losses == sorted(losses)
+    assert float(rows[0][-1].strip().rstrip("%")) >= 95
 
 
 def test_the_demo(tmp_path):

@@ -31,8 +31,14 @@ VALUE_ERRORS = {
     "NaN rate": (([3], [1, float("nan")]), r"rates must be finite, got rates\[1\] = nan"),
     "infinite rate": (([3], [np.inf, 1]), r"rates must be finite, got rates\[0\] = inf"),
     "NaN in an array": (([3], jnp.array([1, jnp.nan])), r"rates\[1\] = nan"),
-    "rate beyond float32": (([3], [1, 1e39]), r"rates must fit into float32, got rates\[1\] = 1e\+39"),
-    "rate below float32": (([3], [1e-46, 1]), r"rates must not vanish in float32, got rates\[0\] = 1e-46"),
+    "rate beyond float32": (
+        ([3], [1, 1e39]),
+        r"rates must fit into float32, got rates\[1\] = 1e\+39",
+    ),
+    "rate below float32": (
+        ([3], [1e-46, 1]),
+        r"rates must not vanish in float32, got rates\[0\] = 1e-46",
+    ),
 }
 TYPE_ERRORS = {
     "float boundaries": (

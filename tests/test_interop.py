@@ -1,0 +1,294 @@
+"""Importers on reference tables, on configs as they occur in the wild, and on broken input."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from optax_stepping import manual_stepping
+from optax_stepping.interop import (
+    from_detectron2,
+    from_keras,
+    from_mmengine,
+    from_optax,
+    from_tf_object_detection,
+    from_torch,
+)
+
+DATA = Path(__file__).parent / "data"
+TABLES = [
+    (importer, table)
+    for importer, name in (
+        (from_tf_object_detection, "tf_object_detection"),
+        (from_detectron2, "detectron2"),
+    )
+    for table in json.loads((DATA / f"{name}.json").read_text())
+]
+
+
+@pytest.mark.parametrize(("importer", "table"), TABLES)
+def test_reference_tables(importer, table):
+    schedule = importer(table["config"])
+    for count, rate in table["rates"].items():
+        held = schedule(int(count)) in schedule.rates
+        tolerance = np.spacing(np.float32(rate)) if held else 1e-6 * rate
+        assert abs(float(schedule(int(count))) - rate) <= tolerance, count
+
+
+def test_the_tables_are_what_their_script_writes(tmp_path):
+    script = (DATA / "make_tables.py").read_text()
+    (tmp_path / "make_tables.py").write_text(script)
+    subprocess.run([sys.executable, str(tmp_path / "make_tables.py")], check=True)
+    for name in ("tf_object_detection.json", "detectron2.json"):
+        assert (tmp_path / name).read_text() == (DATA / name).read_text()
+
+
+EXPECTED = manual_stepping([900, 1200], [3e-4, 3e-5, 3e-6])
+MANUAL = """manual_step_learning_rate {
+  initial_learning_rate: .0003
+  schedule { step: 900 learning_rate: 3e-5 }
+  schedule { step: 1200 learning_rate: 3.0E-06 }
+}"""
+IN_THE_WILD = {
+    "plain": MANUAL,
+    "in a learning rate": f"learning_rate {{ {MANUAL} }}",
+    "whole": f"""
+        # A config: with {{ braces in a comment
+        model {{ ssd {{ num_classes: 90 image_resizer {{ fixed_shape_resizer {{ height: 300 }} }} }} }}
+        train_config: {{ batch_size: 24; optimizer {{ rms_prop_optimizer: {{
+          learning_rate: {{ {MANUAL} }} momentum_optimizer_value: 0.9, decay: 0.9 }} }}
+          fine_tune_checkpoint: "PATH {{ with a brace" }}""",
+    "angle brackets": f"optimizer < sgd < learning_rate < {MANUAL} > > >",
+    "unquoted placeholders": f"a {{ path: PATH_TO_BE_CONFIGURED/model.ckpt }} learning_rate {{{MANUAL}}}",
+    "a value is missing": f"num_steps:\nbatch_size: 3\nlearning_rate {{{MANUAL}}}",
+    "a colon is missing": f"num_steps 3 batch_size 4 learning_rate {{{MANUAL}}}",
+    "an open quote": f'path: "never closed\nlearning_rate {{{MANUAL}}}',
+    "lists": f"scales: [0.25, 0.5] boxes: [{{ a: 1 }}, {{ a: 2 }}] learning_rate {{{MANUAL}}}",
+    "extensions": f"[my.pkg.ext] {{ a: 1 }} [other.ext]: 3 learning_rate {{{MANUAL}}}",
+    "other rates": f"eval {{ learning_rate: 0.5 }} learning_rate {{{MANUAL}}} layer_learning_rate: 3",
+    "suffixes and hexadecimal": """manual_step_learning_rate: { initial_learning_rate: 3e-4f,
+        schedule: { step: 0x384; learning_rate: 3e-5F }; schedule { step: 1200 learning_rate: 3e-6 } }""",
+    "schedules in a list": """manual_step_learning_rate { initial_learning_rate: 0.0003
+        schedule: [{ step: 900 learning_rate: 0.00003 }, { step: 1200 learning_rate: 0.000003 }] }""",
+    "the last value counts": f"learning_rate {{{MANUAL[:-1]} initial_learning_rate: 0.0003 }} }}",
+}
+
+
+@pytest.mark.parametrize("case", IN_THE_WILD)
+def test_configs_in_the_wild(case, tmp_path):
+    assert from_tf_object_detection(IN_THE_WILD[case]) == EXPECTED
+    path = tmp_path / "pipeline.config"
+    path.write_text(IN_THE_WILD[case])
+    assert from_tf_object_detection(path) == EXPECTED
+    assert from_tf_object_detection(str(path)) == EXPECTED
+
+
+BROKEN = {
+    "nothing": ("", "there is no file '.'"),
+    "no file": ("pipeline.config", "there is no file 'pipeline.config'"),
+    "no learning rate": ("train_config { batch_size: 3 }", "there is no learning rate in it"),
+    "cosine": (
+        "learning_rate {\n cosine_decay_learning_rate { total_steps: 9 } }",
+        r"line 2: cosine_decay_learning_rate .*optax\.warmup_cosine_decay_schedule",
+    ),
+    "exponential": (
+        "learning_rate { exponential_decay_learning_rate { } }",
+        r"exponential_decay_learning_rate .*optax\.exponential_decay",
+    ),
+    "another": ("learning_rate { my_learning_rate { } }", "my_learning_rate .*manual_stepping"),
+    "two": (f"learning_rate {{ {MANUAL} }}\nlearning_rate {{ {MANUAL} }}", "2 learning rates"),
+    "no schedule": ("learning_rate { manual_step_learning_rate { } }", "has no schedule"),
+    "unknown field": (
+        MANUAL.replace("initial_learning_rate", "initial_rate"),
+        "line 2: initial_rate is not known in manual_step_learning_rate",
+    ),
+    "not a number": (MANUAL.replace(".0003", "fast"), "line 2: initial_learning_rate is 'fast'"),
+    "a fraction of a step": (
+        MANUAL.replace("900", "900.5"),
+        r"line 3: step is '900\.5'; write an in",
+    ),
+    "negative": (MANUAL.replace("900", "-900"), r"positive, got boundaries\[0\] = -900"),
+    "not a bool": (MANUAL[:-1] + "warmup: maybe }", "warmup is 'maybe'; write true or false"),
+    "unsorted": (
+        MANUAL.replace("1200", "800"),
+        r"boundaries\[1\] = 800 after boundaries\[0\] = 900",
+    ),
+    "later zero": (MANUAL.replace("1200", "0"), r"boundaries\[1\] = 0"),
+    "infinite": (MANUAL.replace(".0003", "inf"), "initial_learning_rate is 'inf'; write a number"),
+    "empty value": (MANUAL.replace(".0003", ""), "line [23]"),
+    "a message for a number": (MANUAL.replace(".0003", "{ a: 1 }"), "wrong kind"),
+    "never closed": (f"learning_rate {{ {MANUAL}", "'learning_rate' of line 1 is never closed"),
+    "never opened": (f"{MANUAL} }}", "closes a brace that was never opened"),
+    "deep": ("a {" * 200, "nested deeper than 100 levels"),
+    "huge": ("# " + "x" * 2_000_000 + "\n" + MANUAL, "2000.* characters are too many"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_broken_configs(case):
+    text, message = BROKEN[case]
+    with pytest.raises(ValueError, match=message):
+        from_tf_object_detection(text)
+
+
+def test_hostile_files_are_refused_quickly(tmp_path):
+    path = tmp_path / "hostile.config"
+    for content in (
+        b"a {" * 4_000_000,
+        b"\xff\xfe" * 100,
+        b'"' * 900_000,
+        b"[" * 900_000,
+        b"a:" * 450_000,
+    ):
+        path.write_bytes(content)
+        start = time.perf_counter()
+        with pytest.raises(ValueError, match="config"):
+            from_tf_object_detection(path)
+        assert time.perf_counter() - start < 20
+    with pytest.raises(TypeError, match="got 3 of type int"):
+        from_tf_object_detection(3)
+
+
+PARTS = st.sampled_from(
+    ["learning_rate", "manual_step_learning_rate", "schedule", "step", "warmup", "{", "}", "<", ">",
+     ":", ";", ",", "[", "]", "[a.b]", '"', "'", "#", "\n", " ", "0", "10", "-3", ".5", "1e9", "true",
+     "constant_learning_rate", "initial_learning_rate", "\\", "\x00", "é", "nan"]
+)  # fmt: skip
+
+
+@given(st.lists(PARTS, max_size=60).map(" ".join) | st.text(max_size=200))
+def test_fuzzed_configs_give_a_schedule_or_an_error(text):
+    try:
+        schedule = from_tf_object_detection("{ } " + text)
+    except ValueError:
+        return
+    assert np.isfinite(schedule(100))
+
+
+@given(st.integers(0, len(IN_THE_WILD["whole"]) - 1), st.text(max_size=3))
+def test_damaged_configs_give_a_schedule_or_an_error(position, damage):
+    whole = IN_THE_WILD["whole"]
+    try:
+        schedule = from_tf_object_detection(whole[:position] + damage + whole[position + 1 :])
+    except ValueError:
+        return
+    assert np.isfinite(schedule(100))
+
+
+class MultiStepLR:
+    """Has what torch's has, for machines without torch."""
+
+    def __init__(self, milestones, gamma=0.1, base_lrs=(0.1,), last_epoch=0):
+        self.milestones, self.gamma, self.base_lrs = milestones, gamma, list(base_lrs)
+        self.last_epoch = last_epoch
+        passed = sum(1 for milestone in milestones if milestone <= last_epoch)
+        self._last_lr = [base * gamma**passed for base in base_lrs]
+
+
+def test_a_scheduler_that_looks_like_one_of_torch():
+    expected = manual_stepping([30, 60], [0.1, 0.01, 0.001])
+    assert from_torch(MultiStepLR([30, 60])) == expected
+    assert from_torch(MultiStepLR([30, 60], last_epoch=45)) == expected
+    assert from_torch(MultiStepLR([30, 60]), total_steps=60) == manual_stepping([30], [0.1, 0.01])
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: from_keras({"boundaries": [1]}), ValueError, "no 'values'"),
+        (
+            lambda: from_keras({"boundaries": [-1], "values": [1, 2]}),
+            ValueError,
+            r"boundaries\[0\] = -1",
+        ),
+        (lambda: from_keras(None), TypeError, "must be a PiecewiseConstantDecay"),
+        (lambda: from_torch(None), TypeError, "must be a torch learning rate scheduler"),
+        (
+            lambda: from_torch(MultiStepLR([1.5])),
+            TypeError,
+            "milestone must be an integer, got 1.5",
+        ),
+        (lambda: from_detectron2(3), TypeError, "cfg must be a Detectron2 config"),
+        (lambda: from_detectron2({"STEPS": (5, 3)}), ValueError, "STEPS must be ascending"),
+        (lambda: from_detectron2({"MAX_ITER": 0}), ValueError, "MAX_ITER positive"),
+        (lambda: from_detectron2({"STEPS": (0.5,)}), TypeError, r"STEPS\[0\] must be an integer"),
+        (lambda: from_detectron2({"WARMUP_METHOD": "exp"}), ValueError, "got 'exp'"),
+        (
+            lambda: from_detectron2({"LR_SCHEDULER_NAME": "WarmupCosineLR"}),
+            ValueError,
+            r"WarmupCosineLR .*optax\.warmup_cosine_decay_schedule",
+        ),
+        (lambda: from_detectron2({"RESCALE_INTERVAL": True}), ValueError, "RESCALE_INTERVAL"),
+        (
+            lambda: from_mmengine(0.1, 3, steps_per_epoch=10),
+            TypeError,
+            "param_scheduler must be a list",
+        ),
+        (lambda: from_mmengine(0.1, [3], steps_per_epoch=10), TypeError, r"param_scheduler\[0\]"),
+        (
+            lambda: from_mmengine(0.1, [], steps_per_epoch=0),
+            ValueError,
+            "steps_per_epoch must be pos",
+        ),
+        (
+            lambda: from_mmengine(0.1, {"type": "CosineAnnealingLR"}, steps_per_epoch=10),
+            ValueError,
+            r"CosineAnnealingLR .*optax\.cosine_decay_schedule",
+        ),
+        (
+            lambda: from_mmengine(0.1, {"type": "MultiStepLR", "gama": 1}, steps_per_epoch=10),
+            ValueError,
+            "'gama' is not known in MultiStepLR",
+        ),
+        (
+            lambda: from_mmengine(0.1, {"type": "MultiStepLR"}, steps_per_epoch=10),
+            ValueError,
+            "MultiStepLR needs 'milestones'",
+        ),
+        (
+            lambda: from_mmengine(
+                0.1, {"type": "StepLR", "step_size": 3, "begin": 9, "end": 4}, steps_per_epoch=1
+            ),
+            ValueError,
+            "begin=9, end=4",
+        ),
+        (
+            lambda: from_mmengine(
+                0.1,
+                [
+                    {"type": "LinearLR", "by_epoch": False, "end": 500},
+                    {"type": "MultiStepLR", "by_epoch": False, "milestones": [300]},
+                ],
+                steps_per_epoch=10,
+            ),
+            ValueError,
+            "ramp from step 0 to 300 is cut off.*warmup end before the first milestone",
+        ),
+        (
+            lambda: from_mmengine(0.1, {"type": "LinearLR"}, steps_per_epoch=10),
+            ValueError,
+            "write an 'end'",
+        ),
+        (lambda: from_optax(0.1, [3]), TypeError, "must be a dict"),
+        (lambda: from_optax(0.1, {3: -1.0}), ValueError, r"\{3: -1\.0\}"),
+        (lambda: from_optax(0.1, {3.5: 1.0}), TypeError, "step must be an integer, got 3.5"),
+    ],
+)
+def test_refusals(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_no_framework_is_imported():
+    code = (
+        "import sys, optax_stepping.interop;"
+        "assert not {'torch', 'keras', 'tensorflow', 'mmengine', 'fvcore', 'google.protobuf'}"
+        " & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
