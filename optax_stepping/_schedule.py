@@ -78,18 +78,11 @@ class SteppingSchedule(NamedTuple):
           TypeError: ``count`` is no real number or array of such.
           ValueError: this is a batch of schedules (call it under ``jax.vmap``).
         """
-        if np.ndim(self.boundaries) != 1:
-            raise ValueError(
-                f"schedule: this is a batch of schedules (boundaries have shape "
-                f"{np.shape(self.boundaries)}); evaluate it under jax.vmap, as in "
-                f"jax.vmap(lambda schedule: schedule(count))(batch)."
-            )
         if type(count) is int:
             return _rate(self, min(max(count, 0), INT32_MAX), None)
-        if not isinstance(count, jax.Array):
-            return _rate(self, *_split_on_host(count))
-        _check_count_dtype(count)
-        return _rate(self, count, None)
+        if isinstance(count, jax.Array):
+            return _rate(self, count, None)
+        return _rate(self, *_split_on_host(count))
 
     def __eq__(self, other: object) -> bool:
         """Whether both have the same leaves: values, shapes and dtypes; of tracers,
@@ -116,8 +109,15 @@ def _rate(
     schedule: SteppingSchedule, count: jax.typing.ArrayLike, fraction: jax.typing.ArrayLike | None
 ) -> jax.Array:
     """The rate at ``count + fraction``. One jitted function, so that eager calls and
-    calls inside a larger program run the same arithmetic.
+    calls inside a larger program run the same arithmetic; what is checked in here costs
+    nothing but the first time.
     """
+    if np.ndim(schedule.boundaries) != 1:
+        raise ValueError(
+            f"schedule: this is a batch of schedules (boundaries have shape "
+            f"{np.shape(schedule.boundaries)}); evaluate it under jax.vmap, as in "
+            f"jax.vmap(lambda schedule: schedule(count))(batch)."
+        )
     schedule = SteppingSchedule(*map(jnp.asarray, schedule))
     # On a GPU, XLA gives a reduction over a power of two a kernel of its own; over
     # any other small number it becomes part of the kernels that use the rate.
@@ -216,6 +216,7 @@ def _weakly_typed(rate: jax.Array) -> jax.Array:
 
 def _split(count, fraction):
     """``count`` as an int32 array of whole steps >= 0 and the fraction beyond, if any."""
+    _check_count_dtype(count)
     if jnp.issubdtype(count.dtype, jnp.floating):
         wide = jnp.float64 if count.dtype == jnp.float64 else jnp.float32
         count = jnp.maximum(count.astype(wide), 0)

@@ -12,8 +12,8 @@ from optax_stepping._extras import import_extra
 from optax_stepping._schedule import SteppingSchedule
 from optax_stepping._view import describe
 
-BATCH_SIZE = 128
-HIDDEN_UNITS = 128
+BATCH_SIZE = 32
+HIDDEN_UNITS = 32
 NUM_CLASSES = 10
 
 

@@ -1,0 +1,71 @@
+"""What does a sweep of 256 schedules on the digits cost?"""
+
+import time
+
+import jax
+import numpy as np
+import optax
+
+from benchmarks.tables import Table
+from optax_stepping import demo, manual_stepping, stack
+from optax_stepping.sweep import train
+
+MEMBERS, STEPS, MEASURED = 256, 100, 12
+
+
+def tables() -> list[Table]:
+    digits = demo.load_digits()
+    settings = [(30 + i % 40, 0.01 * 1.02**i) for i in range(MEMBERS)]
+    schedules = [manual_stepping([b], [rate, rate / 10], warmup_steps=10) for b, rate in settings]
+
+    start = time.perf_counter()
+    for boundary, rate in settings[:MEASURED]:
+        pieces = optax.piecewise_constant_schedule(rate, {boundary - 10: 0.1})
+        closure = optax.join_schedules([optax.linear_schedule(0.0, rate, 10), pieces], [10])
+        jax.block_until_ready(jax.jit(lambda c=closure: train(c, digits, STEPS))())
+    closures = (time.perf_counter() - start) / MEASURED * MEMBERS
+
+    one = jax.jit(lambda schedule: train(schedule, digits, STEPS))
+    jax.block_until_ready(one(schedules[0]))
+    start = time.perf_counter()
+    for schedule in schedules:
+        jax.block_until_ready(one(schedule))
+    separate = time.perf_counter() - start
+
+    batch = stack(schedules)
+    start = time.perf_counter()
+    together = jax.jit(jax.vmap(lambda schedule: train(schedule, digits, STEPS)))
+    losses = jax.block_until_ready(together(batch))[0]
+    with_compile = time.perf_counter() - start
+    start = time.perf_counter()
+    jax.block_until_ready(together(batch))
+    vmapped = time.perf_counter() - start
+    assert np.isfinite(np.asarray(losses)).any()
+
+    def row(name, seconds, over, target):
+        ratio = over / seconds if over else float("nan")
+        said = "" if not over else f"{'met' if ratio >= target else 'missed'} (at least {target:g})"
+        return [name, f"{seconds:.2f}", f"{ratio:.1f}" if over else "", said]
+
+    return [
+        Table(
+            f"A sweep of {MEMBERS} schedules, {STEPS} steps of the digits network",
+            ["how", "seconds", "times faster than", "target"],
+            [
+                row("Optax closures, each compiled (from 12 of them)", closures, 0, 0),
+                row("ours one by one, compiled once", separate, 0, 0),
+                row(
+                    "ours vmapped, with its compilation; than closures", with_compile, closures, 80
+                ),
+                row("ours vmapped, compiled; than one by one", vmapped, separate, 1.5),
+            ],
+            f"A network with {demo.HIDDEN_UNITS} hidden units, batches of {demo.BATCH_SIZE}. What "
+            "vmapping gains over one program called again and again is dispatch: with 128 hidden "
+            "units and batches of 128, two cores are busy with arithmetic alone, and the ratio "
+            "is 0.9. The gain over closures is what they spend on compiling.",
+        )
+    ]
+
+
+if __name__ == "__main__":
+    print(*(table.markdown() for table in tables()), sep="\n")
