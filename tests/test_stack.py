@@ -176,11 +176,10 @@ def quadratic_run(schedule):
 
 
 def test_a_vmapped_sweep_is_the_separate_runs():
-    # Shares of these ramps are exact, so that the rates have to agree to the bit.
     members = [
-        manual_stepping([16, 40], [0.25, 0.125, 0.0625], warmup_steps=8),
+        manual_stepping([17, 40], [0.3, 0.17, 0.0625], warmup_steps=7, warmup_init_value=0.011),
         manual_stepping([30], [0.1, 0.01]),
-        manual_stepping([32], [0.5, 0.25], True),
+        manual_stepping([37, 71], [0.43, 0.21, 0.03], interpolate=True),
         manual_stepping([], [0.2]),
     ]
     losses, rates = jax.jit(jax.vmap(quadratic_run))(stack(members))
