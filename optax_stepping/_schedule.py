@@ -112,13 +112,8 @@ def _rate(
     calls inside a larger program run the same arithmetic; what is checked in here costs
     nothing but the first time.
     """
-    if np.ndim(schedule.boundaries) != 1:
-        raise ValueError(
-            f"schedule: this is a batch of schedules (boundaries have shape "
-            f"{np.shape(schedule.boundaries)}); evaluate it under jax.vmap, as in "
-            f"jax.vmap(lambda schedule: schedule(count))(batch)."
-        )
     schedule = SteppingSchedule(*map(jnp.asarray, schedule))
+    _check_leaves(*schedule)
     # On a GPU, XLA gives a reduction over a power of two a kernel of its own; over
     # any other small number it becomes part of the kernels that use the rate.
     missing = {1: 2, 2: 1, 4: 1, 8: 1, 16: 1}.get(schedule.boundaries.size, 0)
@@ -252,6 +247,28 @@ def _split_on_host(count: Any) -> Any:
     whole = np.floor(known)
     fraction = np.where(np.isnan(count), np.nan, known - whole)
     return whole.astype(np.int32), fraction.astype(jnp.result_type(float))
+
+
+def _check_leaves(boundaries, rates, ramps) -> None:
+    """Refuses a batch, and what ``_replace`` may have brought together by mistake."""
+    if boundaries.ndim != 1:
+        raise ValueError(
+            f"schedule: this is a batch of schedules (boundaries have shape "
+            f"{boundaries.shape}); evaluate it under jax.vmap, as in "
+            f"jax.vmap(lambda schedule: schedule(count))(batch)."
+        )
+    length = boundaries.size
+    if rates.shape != (length + 1,) or ramps.shape != (length,):
+        raise ValueError(
+            f"schedule: {length} boundaries go with rates of shape ({length + 1},) and ramps of "
+            f"shape ({length},), got {rates.shape} and {ramps.shape}; replace all three, or "
+            f"write manual_stepping(boundaries, rates)."
+        )
+    if not jnp.issubdtype(boundaries.dtype, jnp.integer) or ramps.dtype != bool:
+        raise TypeError(
+            f"schedule: boundaries must be integers and ramps bools, got {boundaries.dtype} and "
+            f"{ramps.dtype}; write boundaries.astype(jnp.int32), ramps.astype(bool)."
+        )
 
 
 def _check_count_dtype(count: jax.Array | np.ndarray) -> None:

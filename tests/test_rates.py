@@ -1,5 +1,10 @@
 """The rate at every count is the one of the definition."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -265,6 +270,46 @@ def test_a_batch_is_refused_outside_of_vmap():
     batch = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), CASES["steps"])
     with pytest.raises(ValueError, match=r"batch of schedules .*jax\.vmap"):
         batch(3)
+
+
+@pytest.mark.parametrize(
+    ("field", "leaf", "error", "words"),
+    [
+        ("rates", jnp.array([0.1]), ValueError, r"3 boundaries go with .*\(4,\).*got \(1,\)"),
+        ("boundaries", jnp.array([5]), ValueError, "1 boundaries go with"),
+        ("ramps", jnp.array(True), ValueError, r"got \(4,\) and \(\)"),
+        ("boundaries", jnp.array([1.0, 2.0, 3.0]), TypeError, "boundaries must be integers"),
+        ("ramps", jnp.array([0, 1, 1]), TypeError, "ramps bools, got int32 and int32"),
+    ],
+)
+def test_leaves_that_do_not_go_together_are_refused(field, leaf, error, words):
+    schedule = CASES["steps"]._replace(**{field: leaf})
+    for count in (3, jnp.arange(3)):
+        with pytest.raises(error, match=words):
+            schedule(count)
+
+
+def test_under_x64():
+    """float64 rates, exact counts, and still no new dtype; in a process of its own."""
+    code = """
+import jax, jax.numpy as jnp, numpy as np
+from fractions import Fraction
+from oracle import assert_rates
+from optax_stepping import manual_stepping, stack
+schedule = manual_stepping([10, 2**31 - 1], [0.1, 1e-9, 0.3], interpolate=True)
+assert schedule.boundaries.dtype == jnp.int32 and schedule.rates.dtype == jnp.float64
+counts = [-1, 0, 3, 9, 10, 11, 2**24 + 1, 2**30, 2**31 - 2, 2**31 - 1]
+assert_rates(schedule, counts, schedule(jnp.array(counts)))
+assert_rates(schedule, counts, np.stack([schedule(count) for count in counts]))
+assert_rates(schedule, counts, np.stack([schedule(jnp.int64(count)) for count in counts]))
+assert schedule(jnp.int64(2**40)) == schedule(jnp.uint64(2**63)) == 0.3
+assert (schedule(3) * jnp.ones((), jnp.float32)).dtype == jnp.float32
+assert (schedule(jnp.arange(3)) * jnp.ones((), jnp.bfloat16)).dtype == jnp.bfloat16
+assert manual_stepping([5], [1e-300, 1e300])(5) == 1e300
+assert schedule(jnp.float64(2**31 - 1.5)) < schedule(2**31 - 1)
+"""
+    environment = os.environ | {"JAX_ENABLE_X64": "1", "PYTHONPATH": str(Path(__file__).parent)}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
 
 
 def test_vmap_over_schedules_and_both(backend):
