@@ -78,9 +78,7 @@ class SteppingSchedule(NamedTuple):
           TypeError: ``count`` is no real number or array of such.
           ValueError: this is a batch of schedules (call it under ``jax.vmap``).
         """
-        if type(count) is int:
-            return _rate(self, min(max(count, 0), INT32_MAX), None)
-        if isinstance(count, jax.Array):
+        if isinstance(count, jax.Array) or (type(count) is int and 0 <= count <= INT32_MAX):
             return _rate(self, count, None)
         return _rate(self, *_split_on_host(count))
 
@@ -236,6 +234,8 @@ def _split_on_host(count: Any) -> Any:
             f"count must be a number or an array of numbers, got {count!r} of type "
             f"{type(count).__name__}; write an int, or an array such as jnp.arange(10)."
         )
+    if isinstance(count, int):
+        count = min(max(count, 0), INT32_MAX)
     count = np.asarray(count)
     _check_count_dtype(count)
     if not jnp.issubdtype(count.dtype, jnp.floating):

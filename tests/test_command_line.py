@@ -69,7 +69,7 @@ def test_show_a_pipeline_config(capsys, tmp_path):
 
 def test_the_sweep(tmp_path):
     png = tmp_path / "sweep.png"
-    command = [sys.executable, "-m", "optax_stepping", "sweep", "--steps", "60"]
+    command = [sys.executable, "-m", "optax_stepping", "sweep", "--steps", "150"]
     process = subprocess.run(
         [*command, "--output", str(png)], capture_output=True, text=True, check=True
     )
