@@ -243,10 +243,10 @@ def from_detectron2(cfg: Any) -> SteppingSchedule:
         raise ValueError(
             "cfg: RESCALE_INTERVAL = True moves the steps; write the stages with manual_stepping."
         )
-    total_steps = _integer("cfg: MAX_ITER", solver["MAX_ITER"])
+    total_steps = _positive("cfg: MAX_ITER", solver["MAX_ITER"])
     steps = [_integer(f"cfg: STEPS[{i}]", step) for i, step in enumerate(solver["STEPS"])]
-    if steps != sorted(steps) or total_steps <= 0:
-        raise ValueError(f"cfg: STEPS must be ascending and MAX_ITER positive, got {steps}.")
+    if steps != sorted(steps):
+        raise ValueError(f"cfg: STEPS must be ascending, got {steps}.")
     # Detectron2 compares shares of the training, with a tolerance that makes a step of a
     # training of over a million come earlier.
     starts = [_first_step(step, total_steps) for step in steps if step <= total_steps]
@@ -294,9 +294,7 @@ def from_mmengine(
     parts = [param_scheduler] if isinstance(param_scheduler, Mapping) else param_scheduler
     if not isinstance(parts, list | tuple):
         raise TypeError(f"param_scheduler must be a list of dicts, got {param_scheduler!r}.")
-    length = _integer("steps_per_epoch", steps_per_epoch)
-    if length <= 0:
-        raise ValueError(f"steps_per_epoch must be positive, got {steps_per_epoch}.")
+    length = _positive("steps_per_epoch", steps_per_epoch)
     curves = [[Piece(0, 1.0)]]
     for i, part in enumerate(parts):
         if not isinstance(part, Mapping):
@@ -406,10 +404,7 @@ def _torch_constant(scheduler: Any, *_: Any) -> list[Piece]:
 
 
 def _torch_length(scheduler: Any) -> int:
-    length = _integer("scheduler: total_iters", scheduler.total_iters)
-    if length < 1:
-        raise ValueError(f"scheduler: total_iters must be at least 1, got {length}.")
-    return length
+    return _positive("scheduler: total_iters", scheduler.total_iters)
 
 
 def _torch_multi_step(scheduler: Any, *_: Any) -> list[Piece]:
@@ -420,7 +415,7 @@ def _torch_multi_step(scheduler: Any, *_: Any) -> list[Piece]:
 
 
 def _torch_step(scheduler: Any, base: float, end: int) -> list[Piece]:
-    period = _integer("scheduler: step_size", scheduler.step_size)
+    period = _positive("scheduler: step_size", scheduler.step_size)
     return periodic_decays(period, period, float(scheduler.gamma), end, base)
 
 
@@ -584,7 +579,7 @@ def _mmengine_pieces(
     if kind == "MultiStepLR":
         steps = [_integer(f"{name}: milestone", m) * scaled for m in settings["milestones"]]
         return decays([begin + step for step in steps if 0 <= step < end - begin], gamma)
-    period = _integer(f"{name}: step_size", settings["step_size"]) * scaled
+    period = _positive(f"{name}: step_size", settings["step_size"]) * scaled
     return periodic_decays(begin + period, period, gamma, end, base)
 
 
@@ -607,6 +602,13 @@ def _integer(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise TypeError(f"{name} must be an integer, got {value!r} of type {type(value).__name__}.")
     return int(value)
+
+
+def _positive(name: str, value: Any) -> int:
+    number = _integer(name, value)
+    if number < 1:
+        raise ValueError(f"{name} must be at least 1, got {number}.")
+    return number
 
 
 def _not_in_stages(place: str, kind: str) -> ValueError:

@@ -216,7 +216,11 @@ def test_a_scheduler_that_looks_like_one_of_torch():
         ),
         (lambda: from_detectron2(3), TypeError, "cfg must be a Detectron2 config"),
         (lambda: from_detectron2({"STEPS": (5, 3)}), ValueError, "STEPS must be ascending"),
-        (lambda: from_detectron2({"MAX_ITER": 0}), ValueError, "MAX_ITER positive"),
+        (
+            lambda: from_detectron2({"MAX_ITER": 0}),
+            ValueError,
+            "MAX_ITER must be at least 1, got 0",
+        ),
         (lambda: from_detectron2({"STEPS": (0.5,)}), TypeError, r"STEPS\[0\] must be an integer"),
         (lambda: from_detectron2({"WARMUP_METHOD": "exp"}), ValueError, "got 'exp'"),
         (
@@ -234,7 +238,7 @@ def test_a_scheduler_that_looks_like_one_of_torch():
         (
             lambda: from_mmengine(0.1, [], steps_per_epoch=0),
             ValueError,
-            "steps_per_epoch must be pos",
+            "steps_per_epoch must be at least 1",
         ),
         (
             lambda: from_mmengine(0.1, {"type": "CosineAnnealingLR"}, steps_per_epoch=10),
@@ -274,6 +278,11 @@ def test_a_scheduler_that_looks_like_one_of_torch():
             lambda: from_mmengine(0.1, {"type": "LinearLR"}, steps_per_epoch=10),
             ValueError,
             "write an 'end'",
+        ),
+        (
+            lambda: from_mmengine(0.1, {"type": "StepLR", "step_size": 0}, steps_per_epoch=10),
+            ValueError,
+            r"param_scheduler\[0\]: step_size must be at least 1, got 0",
         ),
         (lambda: from_optax(0.1, [3]), TypeError, "must be a dict"),
         (lambda: from_optax(0.1, {3: -1.0}), ValueError, r"\{3: -1\.0\}"),
