@@ -119,6 +119,8 @@ def test_detectron2_over_a_million_iterations(max_iter):
 )  # fmt: skip
 @settings(deadline=None, max_examples=200)
 def test_random_detectron2(max_iter, steps, gamma, warmup, factor, method):
+    # fvcore refuses a step at the very end of the training, which would change nothing.
+    steps = [step for step in steps if step != max_iter]
     cfg = solver(
         tuple(steps),
         max_iter,
