@@ -92,14 +92,18 @@ def plot(schedule: SteppingSchedule, total_steps: int, ax: "Axes | None" = None)
       ('step', 'rate')
     """
     stages = _stages(schedule, total_steps)
-    pyplot = import_extra("matplotlib.pyplot", extra="plot")
-    axes = ax or pyplot.subplots(figsize=(7, 3), layout="constrained")[1]
+    axes = _new_axes() if ax is None else ax
     starts = np.array([start for start, *_ in stages if start <= total_steps])
     grid = np.linspace(0, total_steps, 257).astype(np.int64)
     counts = np.unique(np.concatenate([grid, starts, np.maximum(starts - 1, 0)]))
     axes.plot(counts, np.asarray(schedule(counts)))
     axes.set(xlabel="step", ylabel="rate")
     return axes
+
+
+def _new_axes() -> "Axes":
+    pyplot = import_extra("matplotlib.pyplot", extra="plot")
+    return pyplot.subplots(figsize=(7, 3), layout="constrained")[1]
 
 
 def _stages(schedule: SteppingSchedule, total_steps: int | None) -> list[tuple]:

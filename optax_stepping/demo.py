@@ -101,7 +101,8 @@ def run(schedule: SteppingSchedule, total_steps: int, output: Path) -> list[Stag
     console = import_extra("rich.console", extra="demo").Console()
     progress = import_extra("rich.progress", extra="demo")
     console.print(describe(schedule, total_steps), highlight=False)
-    ends = [int(boundary) for boundary in schedule.boundaries if boundary < total_steps]
+    ends = {int(boundary) for boundary in schedule.boundaries if boundary < total_steps}
+    ends.add(total_steps)
     stage_ends, rates, losses = [], [], []
     params = init_params(jax.random.key(0))
     opt_state = optimizer.init(params)
@@ -111,7 +112,7 @@ def run(schedule: SteppingSchedule, total_steps: int, output: Path) -> list[Stag
         params, opt_state, loss, rate = train_step(params, opt_state, batch_key)
         rates.append(rate)
         losses.append(loss)
-        if step + 1 in {*ends, total_steps}:
+        if step + 1 in ends:
             score = accuracy(params, digits.test_images, digits.test_labels)
             recent = jnp.mean(jnp.stack(losses[-100:]))
             stage_ends.append(StageEnd(step + 1, float(rate), float(recent), float(score)))

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from optax_stepping._manual_stepping import manual_stepping
-from optax_stepping._pieces import Piece, decays, multiply, periodic_decays, to_schedule
+from optax_stepping._pieces import MAX_PIECES, Piece, decays, multiply, periodic_decays, to_schedule
 from optax_stepping._pipeline_config import Field, find_learning_rate, read_config
 from optax_stepping._schedule import INT32_MAX, SteppingSchedule
 
@@ -591,7 +591,7 @@ def _by_epoch(name: str, pieces: list[Piece]) -> list[Piece]:
             stairs.append(piece)
             continue
         epochs = pieces[i + 1].start - piece.start
-        if epochs > 10_000:
+        if epochs > MAX_PIECES:
             raise ValueError(f"{name}: a ramp over {epochs} epochs is too long; write an 'end'.")
         slope = (piece.end_value - piece.value) / epochs
         stairs += [Piece(piece.start + k, piece.value + slope * k) for k in range(epochs)]
