@@ -1,5 +1,7 @@
 """What do a million counts at once cost?"""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,7 +22,7 @@ def tables() -> list[Table]:
     for stages in STAGES:
         schedule = uniform_schedule(stages)
         spread = np.linspace(0, COUNTS, stages + 1)[1:-1].astype(np.int32)
-        schedule = schedule._replace(boundaries=jnp.asarray(spread))
+        schedule = dataclasses.replace(schedule, boundaries=jnp.asarray(spread))
         boundaries, rates = np.asarray(schedule.boundaries), np.asarray(schedule.rates)
         evaluate = jax.jit(lambda s, c: s(c)).lower(schedule, on_device).compile()
         functions = {

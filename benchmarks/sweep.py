@@ -1,14 +1,20 @@
 """What does a sweep of 256 schedules on the digits cost?"""
 
+import sys
 import time
+from pathlib import Path
 
 import jax
 import numpy as np
 import optax
 
 from benchmarks.tables import Table
-from optax_stepping import demo, manual_stepping, stack
-from optax_stepping.sweep import train
+from optax_stepping import manual_stepping, stack
+
+sys.path.append(str(Path(__file__).parents[1] / "examples"))
+
+import train_digits as demo
+from sweep_digits import train
 
 MEMBERS, STEPS, MEASURED = 256, 100, 12
 

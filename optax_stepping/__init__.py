@@ -1,20 +1,32 @@
 """Learning rates stepped by hand, as data: manual_stepping for JAX and Optax."""
 
 from optax_stepping import interop
+from optax_stepping._join import join, shift
+from optax_stepping._live import (
+    SteppingState,
+    get_state,
+    scale_by_stepping,
+    set_schedule,
+    stateful,
+)
 from optax_stepping._manual_stepping import manual_stepping
 from optax_stepping._schedule import SteppingSchedule
 from optax_stepping._stack import pad, stack, unpad, unstack
-from optax_stepping._stateful import SteppingState, stateful
 from optax_stepping._view import describe, plot
 
 __all__ = [
     "SteppingSchedule",
     "SteppingState",
     "describe",
+    "get_state",
     "interop",
+    "join",
     "manual_stepping",
     "pad",
     "plot",
+    "scale_by_stepping",
+    "set_schedule",
+    "shift",
     "stack",
     "stateful",
     "unpad",

@@ -1,6 +1,5 @@
-"""Arguments in, a checked schedule out: every error message of the core lives here."""
+"""Arguments in, a checked schedule out."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +7,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_stepping._schedule import INT32_MAX, SteppingSchedule, is_traced
+from optax_stepping._checks import (
+    check_flag,
+    integer,
+    is_real,
+    is_traced,
+    real,
+    scalar,
+    sequence,
+    shown,
+)
+from optax_stepping._schedule import SteppingSchedule, make_schedule
 
 
 def manual_stepping(
@@ -20,21 +29,23 @@ def manual_stepping(
     warmup_init_value: float | jax.typing.ArrayLike = 0.0,
     interpolate: bool | Sequence[bool] | jax.typing.ArrayLike = False,
 ) -> SteppingSchedule:
-    r"""A learning rate written by hand, stage by stage.
+    """A learning rate written by hand, stage by stage.
 
-    The rate at a count :math:`c` is :math:`r_i` with :math:`i` the number of boundaries
-    :math:`b_j \le c`: at a boundary the new rate is already in force. This is
+    The rate at a count is ``rates[i]`` with ``i`` the number of boundaries that are at most
+    the count: at a boundary the new rate is already in force. This is
     ``manual_stepping`` of the TensorFlow Object Detection API (``utils/learning_schedules.py``)
     with its ``warmup``; ``warmup_steps`` and ``interpolate`` add the other two customs.
 
-    Concrete arguments are checked at once. Any argument but ``warmup`` may also be a
+    Concrete arguments are checked at once, and give a schedule of concrete arrays also inside
+    of ``jit``: it may outlive the trace. Any argument but ``warmup`` may also be a
     tracer, inside ``jit``, ``vmap``, ``grad`` or ``scan``; then its shape and dtype are
     checked, its values cannot be.
 
     Args:
       boundaries: ``n`` strictly increasing positive integers, in optimizer steps, up to
-        2**31 - 1: list, tuple or integer array of shape ``(n,)``. Empty for a constant.
-      rates: ``n + 1`` finite numbers: list, tuple, or array of shape ``(n + 1,)``. Kept
+        2**31 - 1: a sequence or an array of shape ``(n,)``. Floats may be whole, as
+        ``5.0 * steps_per_epoch`` is. Empty for a constant.
+      rates: ``n + 1`` finite numbers: a sequence, or an array of shape ``(n + 1,)``. Kept
         as float32 (float64 under x64).
       warmup: ramp linearly from ``rates[0]`` at 0 to ``rates[1]`` at ``boundaries[0]``,
         as the Object Detection API does. Without boundaries it does nothing, as there.
@@ -54,7 +65,7 @@ def manual_stepping(
     Raises:
       ValueError: a length, an order or a value is wrong; the message names the argument,
         the position and the value, and says what to write instead.
-      TypeError: an argument is of the wrong kind, such as float boundaries.
+      TypeError: an argument is of the wrong kind, such as a boundary of 1000.5.
 
     Examples:
       >>> from optax_stepping import manual_stepping
@@ -77,9 +88,9 @@ def manual_stepping(
       >>> print(schedule(50), schedule(500), schedule(950), schedule(1000))
       0.5 1.0 0.5 0.0
     """
-    _check_flag("warmup", warmup)
+    check_flag("warmup", warmup)
     starts = _checked_boundaries(boundaries)
-    levels = _checked_rates(rates, "rates")
+    levels = _checked_rates(rates)
     num_boundaries, num_rates = starts.shape[0], levels.shape[0]
     if num_rates != num_boundaries + 1:
         raise ValueError(
@@ -89,10 +100,10 @@ def manual_stepping(
         )
     ramps = _checked_interpolate(interpolate, num_boundaries)
     if warmup and num_boundaries:
-        ramps = _join([True], ramps[1:], bool)
+        ramps = _prepend(True, ramps[1:], bool)
 
     steps = _checked_warmup_steps(warmup_steps, starts)
-    init_value = _checked_rates(warmup_init_value, "warmup_init_value", ndim=0)
+    init_value = _checked_rate("warmup_init_value", warmup_init_value)
     if is_traced(steps) or steps > 0:
         if warmup:
             raise ValueError(
@@ -100,88 +111,53 @@ def manual_stepping(
                 f"warmup=True to ramp from rates[0] to rates[1] up to boundaries[0], or "
                 f"warmup_steps to ramp from warmup_init_value to rates[0]."
             )
-        starts = _join([steps], starts, jnp.int32)
-        levels = _join([init_value], levels, levels.dtype)
-        ramps = _join([True], ramps, bool)
-
-    _check_ramp_heights(levels, ramps)
-    return SteppingSchedule(jnp.asarray(starts), jnp.asarray(levels), jnp.asarray(ramps))
+        starts = _prepend(steps, starts, jnp.int32)
+        levels = _prepend(init_value, levels, levels.dtype)
+        ramps = _prepend(True, ramps, bool)
+    return make_schedule(starts, levels, ramps)
 
 
 def _checked_boundaries(boundaries: Any) -> Any:
     boundaries = _one_dimensional("boundaries", boundaries, "[1000, 2000]")
     if is_traced(boundaries):
         return _traced_integers("boundaries", boundaries)
+    remedy = "the first stage starts at 0 by itself: leave this boundary and the rate before it out"
+    steps = []
     for i, boundary in enumerate(boundaries):
-        here = f"boundaries[{i}] = {boundary!r}"
-        if isinstance(boundary, bool) or not isinstance(boundary, int):
-            raise TypeError(
-                f"boundaries must be integers, got {here} of type {type(boundary).__name__}; "
-                f"boundaries are optimizer steps: write them as in [1000, 2000]."
-            )
-        if boundary <= 0:
+        here = f"boundaries[{i}]"
+        steps.append(integer(here, boundary, low=1, example="[1000, 2000]", remedy=remedy))
+        if i and steps[i] <= steps[i - 1]:
             raise ValueError(
-                f"boundaries must be positive, got {here}; the first stage starts at "
-                f"count 0 by itself: leave this boundary and the rate before it out."
+                f"boundaries must be strictly increasing, got {here} = {steps[i]} after "
+                f"boundaries[{i - 1}] = {steps[i - 1]}; write each step once, in ascending order."
             )
-        if boundary > INT32_MAX:
-            raise ValueError(
-                f"boundaries must fit into int32, the type of Optax's step counts, got "
-                f"{here}; write at most {INT32_MAX}."
-            )
-        if i and boundary <= boundaries[i - 1]:
-            raise ValueError(
-                f"boundaries must be strictly increasing, got {here} after "
-                f"boundaries[{i - 1}] = {boundaries[i - 1]!r}; write each step once, in "
-                f"ascending order."
-            )
-    return np.asarray(boundaries, np.int32)
+    return np.asarray(steps, np.int32)
 
 
-def _checked_rates(rates: Any, name: str, ndim: int = 1) -> Any:
-    """Checks ``rates``; with ``ndim=0`` the one rate of a scalar argument."""
-    dtype = np.dtype(jnp.result_type(float))
-    values = _one_dimensional(name, rates, "[0.1, 0.01]") if ndim else _scalar(name, rates, "0.001")
+def _checked_rates(rates: Any) -> Any:
+    values = _one_dimensional("rates", rates, "[0.1, 0.01]")
     if is_traced(values):
-        if not _is_real(values.dtype):
-            raise TypeError(f"{name} must be real numbers, got dtype {values.dtype}.")
-        return values.astype(dtype)
-    for i, rate in enumerate(values if ndim else [values]):
-        here = f"{name}[{i}] = {rate!r}" if ndim else f"{name} = {rate!r}"
-        if isinstance(rate, bool) or not isinstance(rate, int | float):
-            raise TypeError(
-                f"{name} must be real numbers, got {here} of type {type(rate).__name__}; "
-                f"write a float such as 0.1."
-            )
-        if not math.isfinite(rate):
-            raise ValueError(f"{name} must be finite, got {here}; write a float such as 0.1.")
-        _check_representable(here, name, rate, dtype)
-    if ndim and not values:
-        raise ValueError(f"{name} must not be empty; write one rate, as in [0.1], for a constant.")
-    return np.asarray(values, dtype)
+        return _traced_reals("rates", values)
+    if not values:
+        raise ValueError("rates must not be empty; write one rate, as in [0.1], for a constant.")
+    return np.stack([_checked_rate(f"rates[{i}]", rate) for i, rate in enumerate(values)])
 
 
-def _check_representable(here: str, name: str, rate: float, dtype: np.dtype) -> None:
+def _checked_rate(name: str, rate: Any) -> Any:
+    """``rate`` as a NumPy scalar of the type that rates have, or as a tracer."""
+    rate = scalar(name, rate, "0.1")
+    if is_traced(rate):
+        return _traced_reals(name, rate)
+    dtype = np.dtype(jnp.result_type(float))
     largest = float(np.finfo(dtype).max)
-    if abs(rate) > largest:
+    if abs(real(name, rate, "0.1")) > largest:
         raise ValueError(
-            f"{name} must fit into {dtype}, got {here}; write at most {largest:.3g} in magnitude."
+            f"{name} must fit into {dtype}, got {shown(rate)}; write at most {largest:.3g} in "
+            f"magnitude."
         )
     if rate != 0 and dtype.type(rate) == 0:
-        raise ValueError(f"{name} must not vanish in {dtype}, got {here}; write 0.0 for none.")
-
-
-def _check_ramp_heights(rates: Any, ramps: Any) -> None:
-    if is_traced(rates) or is_traced(ramps):
-        return
-    with np.errstate(over="ignore"):
-        endless = ~np.isfinite(rates[1:] - rates[:-1])
-    if (endless & ramps).any():
-        stage = int(np.argmax(endless & ramps))
-        raise ValueError(
-            f"rates: the ramp from {rates[stage]!r} to {rates[stage + 1]!r} is higher than "
-            f"{rates.dtype} can hold; write rates below {np.finfo(rates.dtype).max / 2:.3g}."
-        )
+        raise ValueError(f"{name} must not vanish in {dtype}, got {rate!r}; write 0.0 for none.")
+    return dtype.type(rate)
 
 
 def _checked_interpolate(interpolate: Any, num_boundaries: int) -> Any:
@@ -196,30 +172,23 @@ def _checked_interpolate(interpolate: Any, num_boundaries: int) -> Any:
         )
     if is_traced(ramps):
         if ramps.dtype != bool:
-            raise TypeError(f"interpolate must be bools, got dtype {ramps.dtype}.")
+            raise TypeError(
+                f"interpolate must be bools, got dtype {ramps.dtype}; write "
+                f"interpolate.astype(bool)."
+            )
         return ramps
     for i, ramp in enumerate(ramps):
-        _check_flag(f"interpolate[{i}]", ramp)
+        check_flag(f"interpolate[{i}]", ramp)
     return np.asarray(ramps, bool)
 
 
 def _checked_warmup_steps(warmup_steps: Any, boundaries: Any) -> Any:
-    warmup_steps = _scalar("warmup_steps", warmup_steps, "500")
+    warmup_steps = scalar("warmup_steps", warmup_steps, "500")
     if is_traced(warmup_steps):
         return _traced_integers("warmup_steps", warmup_steps)
-    if isinstance(warmup_steps, bool) or not isinstance(warmup_steps, int):
-        raise TypeError(
-            f"warmup_steps must be an integer, got {warmup_steps!r} of type "
-            f"{type(warmup_steps).__name__}; it counts optimizer steps: write it as in 500."
-        )
-    if warmup_steps < 0:
-        raise ValueError(
-            f"warmup_steps must not be negative, got {warmup_steps}; write 0 for no warmup."
-        )
-    if warmup_steps > INT32_MAX:
-        raise ValueError(
-            f"warmup_steps must fit into int32, got {warmup_steps}; write at most {INT32_MAX}."
-        )
+    warmup_steps = integer(
+        "warmup_steps", warmup_steps, example="500", remedy="write 0 for no warmup"
+    )
     if not is_traced(boundaries) and boundaries.size and warmup_steps >= boundaries[0]:
         raise ValueError(
             f"warmup_steps must be below the first boundary, got warmup_steps = {warmup_steps} "
@@ -231,16 +200,11 @@ def _checked_warmup_steps(warmup_steps: Any, boundaries: Any) -> Any:
 
 def _one_dimensional(name: str, values: Any, example: str) -> Any:
     """``values`` as a list of Python numbers, or as a 1-D tracer."""
-    if isinstance(values, list | tuple):
-        if any(is_traced(value) for value in values):
-            values = jnp.stack([_scalar_tracer(name, i, value) for i, value in enumerate(values)])
-        else:
-            return [_scalar(f"{name}[{i}]", value, "a number") for i, value in enumerate(values)]
     if not isinstance(values, np.ndarray | jax.Array):
-        raise TypeError(
-            f"{name} must be a list, tuple or array, got {values!r} of type "
-            f"{type(values).__name__}; write a list such as {example}."
-        )
+        values = list(sequence(name, values, example))
+        if not any(map(is_traced, values)):
+            return [scalar(f"{name}[{i}]", value, "a number") for i, value in enumerate(values)]
+        return jnp.stack([_scalar_tracer(f"{name}[{i}]", value) for i, value in enumerate(values)])
     if values.ndim != 1:
         raise ValueError(
             f"{name} must be one-dimensional, got shape {values.shape}; write a list such as "
@@ -249,25 +213,13 @@ def _one_dimensional(name: str, values: Any, example: str) -> Any:
     return values if is_traced(values) else values.tolist()
 
 
-def _scalar(name: str, value: Any, example: str) -> Any:
-    """``value`` as a Python number, or as a 0-D tracer."""
-    if isinstance(value, np.ndarray | jax.Array | np.generic):
-        if value.ndim:
-            raise ValueError(f"{name} must be a scalar, got shape {value.shape}; write {example}.")
-        return value if is_traced(value) else value.item()
-    return value
-
-
-def _scalar_tracer(name: str, i: int, value: Any) -> jax.Array:
-    if isinstance(value, bool) or not isinstance(value, int | float | jax.Array | np.generic):
-        raise TypeError(
-            f"{name} must be numbers, got {name}[{i}] = {value!r} of type {type(value).__name__}."
-        )
-    if np.ndim(value):
-        raise ValueError(
-            f"{name} must be one-dimensional, got {name}[{i}] of shape {np.shape(value)}."
-        )
-    return jnp.asarray(value)
+def _scalar_tracer(name: str, value: Any) -> jax.Array:
+    """An entry of a list in which others are traced."""
+    if not isinstance(value, bool | int | float | np.ndarray | np.generic | jax.Array):
+        raise TypeError(f"{name} must be a number, got {shown(value)}; write it as in [1, x].")
+    scalar(name, value, "a number")
+    whole = isinstance(value, float) and value.is_integer() and name.startswith("boundaries")
+    return jnp.asarray(int(value) if whole else value)
 
 
 def _traced_integers(name: str, values: jax.Array) -> jax.Array:
@@ -279,18 +231,16 @@ def _traced_integers(name: str, values: jax.Array) -> jax.Array:
     return values.astype(jnp.int32)
 
 
-def _check_flag(name: str, flag: Any) -> None:
-    if not isinstance(flag, bool | np.bool_):
+def _traced_reals(name: str, values: jax.Array) -> jax.Array:
+    if not is_real(values.dtype):
         raise TypeError(
-            f"{name} must be True or False, got {flag!r} of type {type(flag).__name__}."
+            f"{name} must be real numbers, got dtype {values.dtype}; write "
+            f"{name}.astype(jnp.float32)."
         )
+    return values.astype(jnp.result_type(float))
 
 
-def _is_real(dtype: np.dtype) -> bool:
-    return jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer)
-
-
-def _join(first: list, rest: Any, dtype: Any) -> Any:
+def _prepend(first: Any, rest: Any, dtype: Any) -> Any:
     """``first`` before ``rest``: in NumPy where all is known, so that it can be checked."""
-    xp = jnp if any(is_traced(value) for value in [*first, rest]) else np
-    return xp.concatenate([xp.asarray(first, dtype), rest])
+    xp = jnp if is_traced(first) or is_traced(rest) else np
+    return xp.concatenate([xp.asarray([first], dtype), rest])

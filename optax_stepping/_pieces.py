@@ -1,120 +1,122 @@
-"""Products of piecewise linear factors: what schedulers of other frameworks consist of."""
+"""Pieces of a curve along the count: what schedules are joined, shifted and imported in.
+
+Starts are ints. Values are numbers, exact as far as they are known, or tracers.
+"""
 
 import itertools
-import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from fractions import Fraction
+from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
+from optax_stepping._checks import INT32_MAX, is_traced
 from optax_stepping._manual_stepping import manual_stepping
-from optax_stepping._schedule import INT32_MAX, SteppingSchedule
-
-# A schedule that other frameworks compute step by step may end in float64 noise.
-SAME = 1e-9
-MAX_PIECES = 10_000
+from optax_stepping._schedule import SteppingSchedule
 
 
 class Piece(NamedTuple):
-    """From the count ``start`` on: ``value``, or a line from it to ``end_value`` at the
-    start of the next piece.
+    """From the count ``start`` on: ``value``, or a line from it to ``end_value`` at the start
+    of the next piece. The last one holds.
     """
 
     start: int
-    value: float
-    end_value: float | None = None
+    value: Any
+    end_value: Any = None
 
 
-def decays(starts: Sequence[int], gamma: float) -> list[Piece]:
-    """A factor ``gamma`` from every start on; repeated starts multiply."""
-    pieces = [Piece(0, 1.0)]
-    for start, group in itertools.groupby(sorted(starts)):
-        value = pieces[-1].value * gamma ** len(list(group))
-        if start <= 0:
-            pieces[-1] = Piece(0, value)
-        else:
-            pieces.append(Piece(start, value))
-    return pieces
+def pieces_of(boundaries: np.ndarray, rates: Any, ramps: np.ndarray) -> list[Piece]:
+    """The stages of a schedule, without padding."""
+    padding = int(np.count_nonzero(boundaries == 0))
+    values = list(rates[padding:]) if is_traced(rates) else rates[padding:].tolist()
+    starts = [0, *boundaries[padding:].tolist()]
+    ends = [
+        value if ramp else None for ramp, value in zip(ramps[padding:], values[1:], strict=True)
+    ]
+    return list(itertools.starmap(Piece, zip(starts, values, [*ends, None], strict=True)))
 
 
-def periodic_decays(first: int, period: int, gamma: float, end: int, scale: float) -> list[Piece]:
-    """A factor ``gamma`` at ``first``, and every ``period`` after it before ``end``, until
-    ``scale`` times the product vanishes in float32: it is 0 from then on.
+def section(pieces: Sequence[Piece], start: int, end: int | None = None) -> list[Piece]:
+    """What lies from ``start`` to before ``end``, counted from ``start``. A line across either
+    of them begins or ends on its way.
     """
-    pieces = [Piece(0, 1.0)]
-    for start in range(first, min(end, INT32_MAX + 1), period):
-        value = pieces[-1].value * gamma
-        vanished = np.float32(scale * value) == 0
-        pieces.append(Piece(start, 0.0 if vanished else value))
-        if vanished or gamma == 1:
-            break
-        _check_number(len(pieces))
-    return pieces
-
-
-def multiply(curves: Sequence[Sequence[Piece]], refusal: str) -> list[Piece]:
-    """The product of curves; ``refusal`` says what to do where it is not linear."""
-    starts = sorted({piece.start for curve in curves for piece in curve})
-    _check_number(len(starts))
-    product = []
-    for start, end in zip(starts, [*starts[1:], None], strict=True):
-        here = [_restrict(curve, start, end) for curve in curves]
-        lines = [piece for piece in here if piece.end_value not in (None, piece.value)]
-        if len(lines) > 1:
-            raise ValueError(f"two ramps overlap from step {start} to {end}: {refusal}")
-        value = math.prod(piece.value for piece in here)
-        ends = [piece.value if piece.end_value is None else piece.end_value for piece in here]
-        product.append(Piece(start, value, math.prod(ends) if lines else None))
-    return product
-
-
-def to_schedule(pieces: Sequence[Piece], scale: float, refusal: str) -> SteppingSchedule:
-    """The schedule of ``scale`` times the pieces, of which each ramp has to end where the
-    next piece starts.
-    """
-    for piece, after in itertools.pairwise(pieces):
-        if piece.end_value is not None and not _same(piece.end_value, after.value):
-            raise ValueError(
-                f"the ramp from step {piece.start} to {after.start} is cut off at "
-                f"{scale * piece.end_value:.6g}, where the rate becomes "
-                f"{scale * after.value:.6g}: {refusal}"
+    found = []
+    for piece, after in itertools.zip_longest(pieces, pieces[1:]):
+        stop = None if after is None else after.start
+        if (stop is not None and stop <= start) or (end is not None and piece.start >= end):
+            continue
+        first = max(piece.start, start)
+        last = stop if end is None else min(end, stop) if stop is not None else end
+        value, end_value = piece.value, piece.end_value
+        if end_value is not None and stop is not None and last is not None:
+            length = stop - piece.start
+            value, end_value = (
+                on_line(piece.value, piece.end_value, count - piece.start, length)
+                for count in (first, last)
             )
-    stages = [pieces[0]]
-    for piece in pieces[1:]:
-        if piece.start > INT32_MAX:
-            break
-        held_on = stages[-1].end_value is None and piece.value == stages[-1].value
-        if held_on and piece.end_value is None:
+        found.append(Piece(first - start, value, end_value))
+    return found
+
+
+def delayed(pieces: Sequence[Piece], steps: int) -> list[Piece]:
+    return [piece._replace(start=piece.start + steps) for piece in pieces]
+
+
+def on_line(value: Any, end_value: Any, step: int, length: int) -> Any:
+    """The value after ``step`` of ``length`` steps."""
+    if step in (0, length):
+        return end_value if step else value
+    if is_traced(value) or is_traced(end_value):
+        rates = jnp.stack([jnp.asarray(value), jnp.asarray(end_value)])
+        ramp = SteppingSchedule(jnp.array([length], jnp.int32), rates, jnp.ones(1, bool))
+        return ramp(step)
+    value, end_value = Fraction(value), Fraction(end_value)
+    return float(value + (end_value - value) * Fraction(step, length))
+
+
+def to_schedule(pieces: Sequence[Piece]) -> SteppingSchedule:
+    """The schedule of the pieces. A line that does not end where the next piece starts holds its
+    last value for one step, where it then ends: stages that ramp lead to the next rate.
+    """
+    pieces = list(itertools.chain.from_iterable(map(_closed, pieces, [*pieces[1:], None])))
+    stages = pieces[:1]
+    for piece in _within_int32(pieces)[1:]:
+        last = stages[-1]
+        if last.end_value is None and piece.end_value is None and _same(last.value, piece.value):
             continue
         stages.append(piece)
+    dtype = np.dtype(jnp.result_type(float))
     return manual_stepping(
         [piece.start for piece in stages[1:]],
-        [scale * piece.value for piece in stages],
+        [p.value if is_traced(p.value) else _rounded(p.value, dtype) for p in stages],
         interpolate=[piece.end_value is not None for piece in stages[:-1]],
     )
 
 
-def _restrict(curve: Sequence[Piece], start: int, end: int | None) -> Piece:
-    """The part of ``curve`` from ``start`` to ``end``, within one of its pieces."""
-    index = max(i for i, piece in enumerate(curve) if piece.start <= start)
-    piece = curve[index]
-    if piece.end_value is None or index + 1 == len(curve) or end is None:
-        return Piece(start, piece.value)
-    length = curve[index + 1].start - piece.start
-    slope = (piece.end_value - piece.value) / length
-    value = piece.value + slope * (start - piece.start)
-    whole = end == curve[index + 1].start
-    end_value = piece.end_value if whole else piece.value + slope * (end - piece.start)
-    return Piece(start, value, end_value)
+def _closed(piece: Piece, after: Piece | None) -> list[Piece]:
+    if piece.end_value is None or after is None or _same(piece.end_value, after.value):
+        return [piece]
+    length = after.start - piece.start
+    last = on_line(piece.value, piece.end_value, length - 1, length)
+    held = Piece(after.start - 1, last)
+    return [piece._replace(end_value=last), held] if length > 1 else [held]
 
 
-def _same(a: float, b: float) -> bool:
-    return math.isclose(a, b, rel_tol=SAME, abs_tol=0.0) or a == b
+def _within_int32(pieces: list[Piece]) -> list[Piece]:
+    if pieces[-1].start <= INT32_MAX:
+        return pieces
+    kept = section(pieces, 0, INT32_MAX)
+    beyond = kept[-1].value if kept[-1].end_value is None else kept[-1].end_value
+    return [*kept, Piece(INT32_MAX, beyond)]
 
 
-def _check_number(pieces: int) -> None:
-    if pieces > MAX_PIECES:
-        raise ValueError(
-            f"the schedule has more than {MAX_PIECES} stages; shorten it with an end, or a "
-            f"total number of steps."
-        )
+def _same(a: Any, b: Any) -> bool:
+    return a is b or (not (is_traced(a) or is_traced(b)) and a == b)
+
+
+def _rounded(value: float, dtype: np.dtype) -> Any:
+    """Rounded once; what vanishes is 0 here, and what is too large is manual_stepping's to say."""
+    with np.errstate(all="ignore"):
+        rounded = dtype.type(value)
+    return rounded if np.isfinite(rounded) else value

@@ -1,33 +1,39 @@
-"""The schedule as data, and its evaluation."""
+"""The schedule as data."""
 
-from typing import Any, NamedTuple
+import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
+from jax import export
 
-INT32_MAX = 2**31 - 1
+from optax_stepping._checks import INT32_MAX, check_count_dtype, is_traced, real, shown
+from optax_stepping._rate import rates_at
 
 
-class SteppingSchedule(NamedTuple):
-    r"""A learning rate in stages: an ``optax.Schedule`` that is also a pytree.
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class SteppingSchedule:
+    """A learning rate in stages: an ``optax.Schedule`` that is also a pytree.
 
     Build one with :func:`optax_stepping.manual_stepping`, which checks its arguments;
     this class only holds the arrays and reads the rate at a count.
 
-    With boundaries :math:`b_0 < \dots < b_{n-1}` there are :math:`n + 1` stages. Stage
-    :math:`i` covers the counts :math:`s_i \le c < e_i`, from :math:`s_i = b_{i-1}`
-    (0 for the first) to :math:`e_i = b_i` (the last has no end). It either holds its
-    rate :math:`r_i`, or ramps to the next one:
+    ``n`` boundaries make ``n + 1`` stages. Stage ``i`` is in force from ``boundaries[i - 1]``
+    (0 for the first) until ``boundaries[i]`` (the last has no end). It either holds
+    ``rates[i]``, or ramps to the next rate::
 
-    .. math:: r(c) = r_i + (r_{i+1} - r_i) \frac{c - s_i}{e_i - s_i}
+        rate(count) = rates[i] + (rates[i + 1] - rates[i]) * (count - start) / (end - start)
 
-    Being a ``NamedTuple`` of arrays, a schedule can be an argument and a result of
-    ``jax.jit``, be mapped over by ``jax.vmap``, carried by ``jax.lax.scan``,
-    differentiated, sharded, exported, pickled and checkpointed. A changed schedule with
-    as many stages runs in the program that is already compiled. Fields are changed as
-    those of any ``NamedTuple``: ``schedule._replace(rates=schedule.rates * 0.5)``.
+    It is a function like any other: ``jax.jit``, ``vmap``, ``grad`` take it, it has a weak
+    reference, is equal to itself only and hashed as such. Being a pytree of arrays, it can
+    also be an argument and a result of ``jax.jit``, be mapped over by ``jax.vmap``, carried by
+    ``jax.lax.scan``, sharded, exported, pickled and checkpointed; a changed schedule with as
+    many stages runs in the program that is already compiled. ``dataclasses.replace(schedule,
+    rates=...)`` changes a field. ``schedule * factor``, ``factor * schedule`` and ``schedule /
+    factor``, with a number or a traced scalar, have the same stages and other rates.
 
     Attributes:
       boundaries: int32 ``(n,)``, the optimizer steps at which stages ``1 .. n`` start,
@@ -48,8 +54,7 @@ class SteppingSchedule(NamedTuple):
       0.1 0.01
       >>> print(schedule(jnp.array([0, 1500, 10**9])))
       [0.1   0.01  0.001]
-      >>> halved = schedule._replace(rates=schedule.rates / 2)
-      >>> print(jax.jit(lambda schedule, count: schedule(count))(halved, 1000))
+      >>> print(jax.jit(lambda schedule, count: schedule(count))(schedule / 2, 1000))
       0.005
     """
 
@@ -57,17 +62,21 @@ class SteppingSchedule(NamedTuple):
     rates: jax.Array
     ramps: jax.Array
 
+    # Products with NumPy's numbers are this class's to make.
+    __array_ufunc__ = None
+
     def __call__(self, count: jax.typing.ArrayLike) -> jax.Array:
         """Returns the rate at ``count``.
 
         A held rate is returned bit for bit. A ramp starts at exactly its first rate, is
         within 4 ulp of the real value (through zero: 4 ulp of the larger of its two
-        rates), monotone, and never outside of its two rates.
+        rates), monotone, and never outside of its two rates; it has the same bits however it
+        is evaluated on one backend: eagerly, jitted, mapped, in an array.
 
         Args:
           count: optimizer steps done so far, a scalar or an array of any shape: Python
-            numbers, numpy or JAX arrays, of any integer or floating dtype (a fractional
-            count lies between two steps). Counts below 0 read as 0; from the last
+            numbers, NumPy or JAX arrays, of any integer or floating dtype (a fraction is
+            dropped: it lies in the step under way). Counts below 0 read as 0; from the last
             boundary on, the last rate holds for ever; NaN gives NaN.
 
         Returns:
@@ -78,224 +87,115 @@ class SteppingSchedule(NamedTuple):
           TypeError: ``count`` is no real number or array of such.
           ValueError: this is a batch of schedules (call it under ``jax.vmap``).
         """
+        if type(self.boundaries) is np.ndarray:
+            _check_host_boundaries(self.boundaries)
         if isinstance(count, jax.Array) or (type(count) is int and 0 <= count <= INT32_MAX):
-            return _rate(self, count, None)
-        return _rate(self, *_split_on_host(count))
+            return rates_at(self.boundaries, self.rates, self.ramps, count)
+        return rates_at(self.boundaries, self.rates, self.ramps, *_on_host(count))
 
-    def __eq__(self, other: object) -> bool:
-        """Whether both have the same leaves: values, shapes and dtypes; of tracers,
-        whether they are the same tracers.
-        """
-        if not isinstance(other, SteppingSchedule):
+    def __mul__(self, factor: Any) -> "SteppingSchedule":
+        return self._scaled(factor, lambda xp: xp.multiply)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, divisor: Any) -> "SteppingSchedule":
+        return self._scaled(divisor, lambda xp: xp.true_divide)
+
+    def _scaled(self, factor: Any, operation: Callable[[Any], Any]) -> "SteppingSchedule":
+        if isinstance(factor, bool) or not isinstance(
+            factor, int | float | np.ndarray | np.generic | jax.Array
+        ):
             return NotImplemented
-        return all(map(_same, self, other))
-
-    def __ne__(self, other: object) -> bool:
-        return not self == other
-
-    def __hash__(self) -> int:
-        # Without the values, which are on the device, and which tracers do not have.
-        return hash(tuple(np.shape(leaf) for leaf in self))
+        if np.ndim(factor):
+            raise ValueError(
+                f"factor must be a scalar, got shape {np.shape(factor)}; to scale every member of "
+                f"a batch by its own, map: jax.vmap(lambda s, f: s * f)(batch, factors)."
+            )
+        if is_traced(factor) or is_traced(self.rates):
+            factor = jnp.asarray(factor, self.rates.dtype)
+            return dataclasses.replace(self, rates=operation(jnp)(self.rates, factor))
+        real("factor", factor, "0.5")
+        rates = np.asarray(self.rates)
+        with np.errstate(all="ignore"):
+            scaled = operation(np)(rates, rates.dtype.type(factor))
+        vanished = (scaled == 0) & (rates != 0) & (factor != 0)
+        lost = vanished | (np.isfinite(rates) & ~np.isfinite(scaled))
+        if lost.any():
+            index = tuple(np.argwhere(lost)[0].tolist())
+            raise ValueError(
+                f"factor = {factor!r} makes rates[{', '.join(map(str, index))}] = "
+                f"{rates[index]!s} {scaled[index]!s} in {rates.dtype}; write a factor that keeps "
+                f"it within {np.finfo(rates.dtype).tiny:.3g} .. {np.finfo(rates.dtype).max:.3g}."
+            )
+        return make_schedule(self.boundaries, scaled, self.ramps)
 
     def __repr__(self) -> str:
-        fields = (f"{name}={_readable(leaf)}" for name, leaf in self._asdict().items())
+        fields = (f"{f.name}={_readable(getattr(self, f.name))}" for f in dataclasses.fields(self))
         return f"SteppingSchedule({', '.join(fields)})"
 
 
-@jax.jit
-def _rate(
-    schedule: SteppingSchedule, count: jax.typing.ArrayLike, fraction: jax.typing.ArrayLike | None
-) -> jax.Array:
-    """The rate at ``count + fraction``. One jitted function, so that eager calls and
-    calls inside a larger program run the same arithmetic; what is checked in here costs
-    nothing but the first time.
+# For programs that take or give a schedule: a dataclass has no data beside its fields.
+export.register_pytree_node_serialization(
+    SteppingSchedule,
+    serialized_name="optax_stepping.SteppingSchedule",
+    serialize_auxdata=lambda auxdata: b"",
+    deserialize_auxdata=lambda auxdata: (),
+)
+
+
+def make_schedule(boundaries: Any, rates: Any, ramps: Any) -> SteppingSchedule:
+    """The schedule of arrays of NumPy or JAX, or of tracers; what is concrete becomes an array
+    that outlives the trace it may be made in.
     """
-    schedule = SteppingSchedule(*map(jnp.asarray, schedule))
-    _check_leaves(*schedule)
-    # On a GPU, XLA gives a reduction over a power of two a kernel of its own; over
-    # any other small number it becomes part of the kernels that use the rate.
-    missing = {1: 2, 2: 1, 4: 1, 8: 1, 16: 1}.get(schedule.boundaries.size, 0)
-    schedule = pad_stages(schedule, missing)
-    boundaries, stages = schedule.boundaries, _stage_table(*schedule)
-    count, fraction = _split(jnp.asarray(count), fraction)
-
-    def rate_at(count, fraction, method):
-        stage = jnp.searchsorted(boundaries, count, side="right", method=method)
-        return _stage_rate([_pick(column, stage) for column in stages], count, fraction)
-
-    if count.ndim == 0:
-        # The rate of every stage at this count, then the one that is in force. Compilers
-        # fuse the selection into the arithmetic, so only that one is computed.
-        stage = jnp.searchsorted(boundaries, count, side="right", method="compare_all")
-        rate = _pick(_stage_rate(stages, count, fraction), stage)
-    elif boundaries.size <= 32:
-        # One vectorised pass, four times as fast as the binary search. From 64 boundaries
-        # on, it is ten times slower, in memory for every pair of a boundary and a count.
-        rate = rate_at(count, fraction, "compare_all")
-    else:
-        # A binary search, in blocks to keep its memory at a fraction of the result.
-        at = jax.tree.map(jnp.ravel, (count, fraction))
-        rate = jax.lax.map(lambda at: rate_at(at[0], at[1], "scan"), at, batch_size=2**16)
-        rate = rate.reshape(count.shape)
-    return _weakly_typed(rate)
-
-
-def is_traced(value: Any) -> bool:
-    """Whether ``value`` is only known when the compiled program runs."""
-    return isinstance(value, Tracer)
-
-
-def pad_stages(schedule: SteppingSchedule, missing: int) -> SteppingSchedule:
-    """``schedule`` with ``missing`` more stages, of no length, at the front: boundaries at 0
-    are passed at every count. (At the other end, padding could not be told from a last
-    boundary at 2**31 - 1.)
-    """
-    widths = [(0, 0)] * (schedule.rates.ndim - 1) + [(missing, 0)]
-    return SteppingSchedule(
-        boundaries=jnp.pad(schedule.boundaries, widths),
-        rates=jnp.pad(schedule.rates, widths, mode="edge"),
-        ramps=jnp.pad(schedule.ramps, widths),
-    )
-
-
-def _stage_table(boundaries, rates, ramps) -> Any:
-    """Of every stage: the rate that is closer to zero, the other one, the count at which
-    it has the first, and its length. A held stage is a ramp of length 0.
-    """
-    # Leaves cast to half precision by a mixed-precision policy still ramp in float32.
-    rates = rates.astype(jnp.result_type(rates, jnp.float32))
-    last_holds = jnp.zeros(1, bool)
-    ramps = jnp.concatenate([ramps, last_holds])
-    starts = jnp.concatenate([jnp.zeros(1, boundaries.dtype), boundaries])
-    ends = jnp.concatenate([boundaries, starts[-1:]])
-    targets = jnp.where(ramps, jnp.concatenate([rates[1:], rates[-1:]]), rates)
-    grows = jnp.abs(targets) >= jnp.abs(rates)
-    return (
-        jnp.where(grows, rates, targets),
-        jnp.where(grows, targets, rates),
-        jnp.where(grows, starts, ends),
-        jnp.where(ramps, ends - starts, 0),
-    )
-
-
-def _stage_rate(stages, count, fraction):
-    """The rate at ``count`` of stages, as columns of their table.
-
-    A ramp adds a share of its height to the end that is closer to zero, counted from
-    there: ``a + (b - a) * t`` is hundreds of ulp off at the low end of a steep fall. The
-    integers are subtracted before they are rounded, so ramps of any length are monotone.
-    """
-    small, large, origin, length = stages
-    steps = (count - origin).astype(small.dtype)
-    if fraction is not None:
-        steps += fraction.astype(small.dtype)
-    steps = jnp.abs(steps)
-    rate = small + (large - small) * (steps / jnp.maximum(length, 1).astype(small.dtype))
-    # Rounding may overshoot by an ulp. Selecting, rather than clipping, keeps the
-    # derivatives with respect to both ends exact; and at its end a ramp is exact.
-    ended = steps >= length.astype(small.dtype)
-    rate = jnp.where(ended | (jnp.abs(rate) > jnp.abs(large)), large, rate)
-    return rate if fraction is None else jnp.where(jnp.isnan(fraction), jnp.nan, rate)
-
-
-def _pick(leaf, stage):
-    # The stage is a valid index by construction: no bounds checks, no wrapping.
-    return leaf.at[stage].get(mode="promise_in_bounds", wrap_negative_indices=False)
-
-
-def _weakly_typed(rate: jax.Array) -> jax.Array:
-    return jnp.vectorize(lambda value: jnp.full_like(0.0, value))(rate)
-
-
-def _split(count, fraction):
-    """``count`` as an int32 array of whole steps >= 0 and the fraction beyond, if any."""
-    _check_count_dtype(count)
-    if jnp.issubdtype(count.dtype, jnp.floating):
-        wide = jnp.float64 if count.dtype == jnp.float64 else jnp.float32
-        count = jnp.maximum(count.astype(wide), 0)
-        whole = jnp.floor(count)
-        fraction = count - whole
-        within = count < 2.0**31
-        return (
-            jnp.where(within, whole.astype(jnp.int32), INT32_MAX),
-            jnp.where(within | jnp.isnan(count), fraction, 0),
+    with jax.ensure_compile_time_eval():
+        return SteppingSchedule(
+            *(leaf if is_traced(leaf) else jnp.asarray(leaf) for leaf in (boundaries, rates, ramps))
         )
-    if jnp.iinfo(count.dtype).max > INT32_MAX:
-        count = jnp.minimum(count, INT32_MAX)
-    return jnp.maximum(count.astype(jnp.int32), 0), fraction
 
 
-def _split_on_host(count: Any) -> Any:
-    """As ``_split``, at the full precision of the host: without x64, JAX would round a
-    float64 count to float32 and cut the upper half off an int64.
-    """
-    if not isinstance(count, int | float | np.ndarray | np.generic):
+def check_schedule(name: str, schedule: Any) -> None:
+    if not isinstance(schedule, SteppingSchedule):
         raise TypeError(
-            f"count must be a number or an array of numbers, got {count!r} of type "
-            f"{type(count).__name__}; write an int, or an array such as jnp.arange(10)."
+            f"{name} must be a SteppingSchedule, got {shown(schedule)}; write "
+            f"manual_stepping(boundaries, rates)."
         )
-    if isinstance(count, int):
-        count = min(max(count, 0), INT32_MAX)
+
+
+def _on_host(count: Any) -> tuple[Any, Any]:
+    """``count`` in what JAX takes without loss, and where it is NaN (or None): without x64, JAX
+    would round a float64 count to float32 and cut the upper half off an int64.
+    """
+    if hasattr(count, "__jax_array__"):
+        return count.__jax_array__(), None
+    if isinstance(count, int) and not isinstance(count, bool):
+        return min(max(count, 0), INT32_MAX), None
+    if not isinstance(count, bool | float | np.ndarray | np.generic):
+        raise TypeError(
+            f"count must be a number or an array of numbers, got {shown(count)}; write an int, or "
+            f"an array such as jnp.arange(10)."
+        )
     count = np.asarray(count)
-    _check_count_dtype(count)
-    if not jnp.issubdtype(count.dtype, jnp.floating):
-        unsigned = jnp.issubdtype(count.dtype, jnp.unsignedinteger)
-        count = np.minimum(count.astype(np.uint64 if unsigned else np.int64), INT32_MAX)
-        return np.maximum(count, 0).astype(np.int32), None
-    count = np.maximum(count.astype(np.float64), 0)
-    known = np.where(np.isnan(count), 0, np.minimum(count, INT32_MAX))
-    whole = np.floor(known)
-    fraction = np.where(np.isnan(count), np.nan, known - whole)
-    return whole.astype(np.int32), fraction.astype(jnp.result_type(float))
+    check_count_dtype(count.dtype)
+    if count.dtype.itemsize < 8:
+        return count, None
+    unknown = np.isnan(count)
+    whole = np.clip(np.where(unknown, 0, count), 0, INT32_MAX).astype(np.int32)
+    return whole, unknown if unknown.any() else None
 
 
-def _check_leaves(boundaries, rates, ramps) -> None:
-    """Refuses a batch, and what ``_replace`` may have brought together by mistake."""
-    if boundaries.ndim != 1:
+def _check_host_boundaries(boundaries: np.ndarray) -> None:
+    if boundaries.dtype.itemsize > 4 and boundaries.size and boundaries.max() > INT32_MAX:
         raise ValueError(
-            f"schedule: this is a batch of schedules (boundaries have shape "
-            f"{boundaries.shape}); evaluate it under jax.vmap, as in "
-            f"jax.vmap(lambda schedule: schedule(count))(batch)."
-        )
-    length = boundaries.size
-    if rates.shape != (length + 1,) or ramps.shape != (length,):
-        raise ValueError(
-            f"schedule: {length} boundaries go with rates of shape ({length + 1},) and ramps of "
-            f"shape ({length},), got {rates.shape} and {ramps.shape}; replace all three, or "
-            f"write manual_stepping(boundaries, rates)."
-        )
-    if not jnp.issubdtype(boundaries.dtype, jnp.integer) or ramps.dtype != bool:
-        raise TypeError(
-            f"schedule: boundaries must be integers and ramps bools, got {boundaries.dtype} and "
-            f"{ramps.dtype}; write boundaries.astype(jnp.int32), ramps.astype(bool)."
+            f"schedule: boundaries must fit into int32, the type of Optax's step counts, got "
+            f"{boundaries.max()}; write at most {INT32_MAX}."
         )
 
 
-def _check_count_dtype(count: jax.Array | np.ndarray) -> None:
-    dtype = count.dtype
-    if not (jnp.issubdtype(dtype, jnp.integer) or jnp.issubdtype(dtype, jnp.floating)):
-        raise TypeError(
-            f"count must have an integer or floating dtype, got {dtype}; "
-            f"counts are optimizer steps, such as 0, 1, 2."
-        )
-
-
-def _same(a, b) -> bool:
-    if a is b:
-        return True
-    if is_traced(a) or is_traced(b):
-        return False
-    a, b = np.asarray(a), np.asarray(b)
-    return a.dtype == b.dtype and np.array_equal(a, b)
-
-
-def _readable(leaf) -> str:
-    if is_traced(leaf):
+def _readable(leaf: Any) -> str:
+    if isinstance(leaf, np.ndarray | jax.Array) and (is_traced(leaf) or leaf.ndim != 1):
         return f"{leaf.dtype}{list(leaf.shape)}"
     if not isinstance(leaf, np.ndarray | jax.Array):
         return repr(leaf)
-    if leaf.ndim != 1:
-        return f"{leaf.dtype}{list(leaf.shape)}"
     values = [str(value) for value in np.asarray(leaf)]
     if len(values) > 16:
         values[3:-3] = ["..."]

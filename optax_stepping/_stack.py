@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_stepping._schedule import SteppingSchedule, pad_stages
+from optax_stepping._checks import integer, is_traced, sequence
+from optax_stepping._schedule import SteppingSchedule, check_schedule, make_schedule
 
 
 def stack(
@@ -20,8 +20,8 @@ def stack(
     again, which gives a grid two axes; members of a stack must have equal batch shapes.
 
     Args:
-      schedules: list or tuple of schedules, or of stacks of one batch shape, with rates of
-        one dtype.
+      schedules: a sequence of schedules, or of stacks of one batch shape, with rates of one
+        dtype.
       num_stages: pad all to this number of stages; by default to the largest among them.
         With a fixed number, sweeps of different shapes run in one compiled program.
 
@@ -44,10 +44,11 @@ def stack(
       [0.1 0.2]
     """
     schedules = _checked(schedules)
-    if num_stages is None:
-        num_stages = max(schedule.rates.shape[-1] for schedule in schedules)
-    padded = [pad(schedule, num_stages) for schedule in schedules]
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *padded)
+    num_stages = _checked_num_stages(schedules, num_stages)
+    # On the host, where a thousand small arrays are stacked in no time.
+    padded = [_pad(*leaves, num_stages) for leaves in map(_leaves, schedules)]
+    columns = zip(*padded, strict=True)
+    return make_schedule(*(_numpy_for(column).stack(column) for column in columns))
 
 
 def unstack(batch: SteppingSchedule) -> list[SteppingSchedule]:
@@ -71,10 +72,13 @@ def unstack(batch: SteppingSchedule) -> list[SteppingSchedule]:
       >>> optax_stepping.unstack(optax_stepping.stack([constant, stepped]))[0]
       SteppingSchedule(boundaries=[], rates=[0.1], ramps=[])
     """
-    _check_schedule("batch", batch)
+    check_schedule("batch", batch)
     if np.ndim(batch.rates) < 2:
-        raise ValueError(f"batch must have a batch axis, got the single schedule {batch!r}.")
-    members = [jax.tree.map(lambda leaf, i=i: leaf[i], batch) for i in range(len(batch.rates))]
+        raise ValueError(
+            f"batch must have a batch axis, got the single schedule {batch!r}; write [schedule]."
+        )
+    leaves = _known_leaves("batch", batch)
+    members = [make_schedule(*(leaf[i] for leaf in leaves)) for i in range(len(batch.rates))]
     return [unpad(member) if member.rates.ndim == 1 else member for member in members]
 
 
@@ -102,16 +106,9 @@ def pad(schedule: SteppingSchedule, num_stages: int) -> SteppingSchedule:
       SteppingSchedule(boundaries=[0, 0, 100], rates=[0.1, 0.1, 0.1, 0.01],
                        ramps=[False, False, False])
     """
-    _check_schedule("schedule", schedule)
-    if isinstance(num_stages, bool) or not isinstance(num_stages, int | np.integer):
-        raise TypeError(f"num_stages must be an integer, got {num_stages!r}; write it as 8.")
-    present = schedule.rates.shape[-1]
-    if num_stages < present:
-        raise ValueError(
-            f"num_stages = {num_stages} is too small for a schedule of {present} stages (a "
-            f"warmup counts as one); write num_stages={present} or more."
-        )
-    return pad_stages(schedule, num_stages - present)
+    check_schedule("schedule", schedule)
+    num_stages = _checked_num_stages([schedule], num_stages)
+    return make_schedule(*_pad(*_leaves(schedule), num_stages))
 
 
 def unpad(schedule: SteppingSchedule) -> SteppingSchedule:
@@ -130,38 +127,74 @@ def unpad(schedule: SteppingSchedule) -> SteppingSchedule:
     Example:
       >>> import optax_stepping
       >>> schedule = optax_stepping.manual_stepping([100], [0.1, 0.01])
-      >>> optax_stepping.unpad(optax_stepping.pad(schedule, 4)) == schedule
-      True
+      >>> optax_stepping.unpad(optax_stepping.pad(schedule, 4))
+      SteppingSchedule(boundaries=[100], rates=[0.1, 0.01], ramps=[False])
     """
-    _check_schedule("schedule", schedule)
-    if np.ndim(schedule.boundaries) != 1:
+    check_schedule("schedule", schedule)
+    boundaries, rates, ramps = _known_leaves("schedule", schedule)
+    if boundaries.ndim != 1:
         raise ValueError(
-            f"schedule must be one schedule, got a batch of shape "
-            f"{np.shape(schedule.boundaries)[:-1]}; take its members from unstack(batch)."
+            f"schedule must be one schedule, got a batch of shape {boundaries.shape[:-1]}; take "
+            f"its members from unstack(batch)."
         )
     # Only padding has boundaries at 0: those of a schedule are positive.
-    padding = int(np.count_nonzero(np.asarray(schedule.boundaries) == 0))
-    return jax.tree.map(lambda leaf: leaf[padding:], schedule)
+    padding = int(np.count_nonzero(boundaries == 0))
+    return make_schedule(boundaries[padding:], rates[padding:], ramps[padding:])
 
 
-def _check_schedule(name: str, schedule: Any) -> None:
-    if not isinstance(schedule, SteppingSchedule):
-        raise TypeError(
-            f"{name} must be a SteppingSchedule, got {schedule!r} of type "
-            f"{type(schedule).__name__}; write manual_stepping(boundaries, rates)."
+def _pad(boundaries: Any, rates: Any, ramps: Any, num_stages: int) -> tuple[Any, Any, Any]:
+    """Leaves with more stages, of no length, at the front: boundaries at 0 are passed at every
+    count. (At the other end, padding could not be told from a last boundary at 2**31 - 1.)
+    """
+    missing = num_stages - rates.shape[-1]
+    if not missing:
+        return boundaries, rates, ramps
+    widths = [(0, 0)] * (rates.ndim - 1) + [(missing, 0)]
+    xp = _numpy_for((boundaries, rates, ramps))
+    return xp.pad(boundaries, widths), xp.pad(rates, widths, mode="edge"), xp.pad(ramps, widths)
+
+
+def _leaves(schedule: SteppingSchedule) -> tuple[Any, Any, Any]:
+    """Boundaries, rates and ramps, on the host if they are known."""
+    leaves = schedule.boundaries, schedule.rates, schedule.ramps
+    boundaries, rates, ramps = (leaf if is_traced(leaf) else np.asarray(leaf) for leaf in leaves)
+    return boundaries, rates, ramps
+
+
+def _known_leaves(name: str, schedule: SteppingSchedule) -> tuple[Any, Any, Any]:
+    leaves = _leaves(schedule)
+    if any(map(is_traced, leaves)):
+        raise ValueError(
+            f"{name} must be known, got the traced {schedule!r}; take it apart outside of jit, or "
+            f"map over it with jax.vmap."
         )
+    return leaves
 
 
-def _checked(schedules: Sequence[SteppingSchedule]) -> list[SteppingSchedule]:
-    if isinstance(schedules, SteppingSchedule) or not isinstance(schedules, list | tuple):
-        raise TypeError(
-            f"schedules must be a list of schedules, got {schedules!r}; write [schedule, ...]."
+def _numpy_for(arrays: Any) -> Any:
+    return jnp if any(map(is_traced, arrays)) else np
+
+
+def _checked_num_stages(schedules: Sequence[SteppingSchedule], num_stages: int | None) -> int:
+    present = max(np.shape(schedule.rates)[-1] for schedule in schedules)
+    if num_stages is None:
+        return present
+    num_stages = integer("num_stages", num_stages, low=1, example="8")
+    if num_stages < present:
+        raise ValueError(
+            f"num_stages = {num_stages} is too small for a schedule of {present} stages (a "
+            f"warmup counts as one); write num_stages={present} or more."
         )
+    return num_stages
+
+
+def _checked(schedules: Sequence[SteppingSchedule]) -> Sequence[SteppingSchedule]:
+    schedules = sequence("schedules", schedules, "[schedule, ...]")
     if not schedules:
         raise ValueError("schedules must not be empty; write stack([schedule, ...]).")
+    first = schedules[0]
     for i, schedule in enumerate(schedules):
-        _check_schedule(f"schedules[{i}]", schedule)
-        first = schedules[0]
+        check_schedule(f"schedules[{i}]", schedule)
         if schedule.rates.dtype != first.rates.dtype:
             raise TypeError(
                 f"schedules must have rates of one dtype, got {first.rates.dtype} in "
@@ -174,4 +207,4 @@ def _checked(schedules: Sequence[SteppingSchedule]) -> list[SteppingSchedule]:
                 f"schedules[0] and {schedule.rates.shape[:-1]} in schedules[{i}]; stack "
                 f"single schedules with single ones and stacks with stacks of the same shape."
             )
-    return list(schedules)
+    return schedules

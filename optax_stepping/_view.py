@@ -1,10 +1,11 @@
 """A schedule for people: a table of its stages, what looks wrong, a plot."""
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from optax_stepping._checks import integer
 from optax_stepping._extras import import_extra
 from optax_stepping._schedule import SteppingSchedule
 from optax_stepping._stack import unpad
@@ -69,13 +70,16 @@ def describe(schedule: SteppingSchedule, total_steps: int | None = None) -> str:
     return "\n".join(lines)
 
 
-def plot(schedule: SteppingSchedule, total_steps: int, ax: "Axes | None" = None) -> "Axes":
+def plot(
+    schedule: SteppingSchedule, total_steps: int, ax: "Axes | None" = None, **line: Any
+) -> "Axes":
     """Draws the rate over the steps ``0 .. total_steps``, with matplotlib.
 
     Args:
       schedule: one schedule; plot a batch member by member, after ``unstack``.
       total_steps: the length of training in optimizer steps.
       ax: the axes to draw into; new ones if None.
+      **line: options of matplotlib's line, such as ``label="plan"``.
 
     Returns:
       The axes. The line has an exact point on either side of every boundary.
@@ -94,9 +98,13 @@ def plot(schedule: SteppingSchedule, total_steps: int, ax: "Axes | None" = None)
     stages = _stages(schedule, total_steps)
     axes = _new_axes() if ax is None else ax
     starts = np.array([start for start, *_ in stages if start <= total_steps])
-    grid = np.linspace(0, total_steps, 257).astype(np.int64)
-    counts = np.unique(np.concatenate([grid, starts, np.maximum(starts - 1, 0)]))
-    axes.plot(counts, np.asarray(schedule(counts)))
+    # Every stage densely, however short, for logarithmic axes.
+    grids = [
+        np.linspace(start, end, 65).astype(np.int64)
+        for start, end in itertools.pairwise([*starts, total_steps])
+    ]
+    counts = np.unique(np.concatenate([*grids, starts, np.maximum(starts - 1, 0)]))
+    axes.plot(counts, np.asarray(schedule(counts)), **line)
     axes.set(xlabel="step", ylabel="rate")
     return axes
 
@@ -110,8 +118,12 @@ def _stages(schedule: SteppingSchedule, total_steps: int | None) -> list[tuple]:
     """(start, end or None, rate, next rate, ramps) of every stage, as Python values; the
     rates as NumPy scalars, which print as short as their dtype permits.
     """
-    _check_total_steps(total_steps)
-    boundaries, rates, ramps = map(np.asarray, unpad(schedule))
+    if total_steps is not None:
+        total_steps = integer("total_steps", total_steps, low=1, example="4000")
+    schedule = unpad(schedule)
+    boundaries, rates, ramps = map(
+        np.asarray, (schedule.boundaries, schedule.rates, schedule.ramps)
+    )
     starts = [0, *boundaries.tolist()]
     ends = [*boundaries.tolist(), None]
     if total_steps is not None and starts[-1] < total_steps:
@@ -119,15 +131,6 @@ def _stages(schedule: SteppingSchedule, total_steps: int | None) -> list[tuple]:
     return list(
         zip(starts, ends, rates, [*rates[1:], rates[-1]], [*ramps.tolist(), False], strict=True)
     )
-
-
-def _check_total_steps(total_steps: int | None) -> None:
-    if total_steps is None:
-        return
-    if isinstance(total_steps, bool) or not isinstance(total_steps, int | np.integer):
-        raise TypeError(f"total_steps must be an integer, got {total_steps!r}; write it as 4000.")
-    if total_steps <= 0:
-        raise ValueError(f"total_steps must be positive, got {total_steps}; write it as 4000.")
 
 
 def _suspicions(stages: list[tuple], total_steps: int | None) -> list[str]:
@@ -142,7 +145,7 @@ def _suspicions(stages: list[tuple], total_steps: int | None) -> list[str]:
             f"stage {i} is never reached: it starts at step {start}, training ends at "
             f"{total_steps}."
             for i, start in enumerate(starts)
-            if start >= total_steps
+            if start > total_steps or (start == total_steps and not stages[i - 1][4])
         ]
         if 0 < starts[-1] <= total_steps / 100:
             found.append(
@@ -154,7 +157,7 @@ def _suspicions(stages: list[tuple], total_steps: int | None) -> list[str]:
         if next_rate > rate and not warming_up:
             found.append(
                 f"the rate rises after the warmup: from {rate!s} to {next_rate!s} "
-                f"{'during' if stages[i][4] else 'after'} stage {i}."
+                f"{'during' if stages[i][4] else 'after'} stage {i}; a warm restart?"
             )
         warming_up = warming_up and bool(next_rate > rate)
     for i, rate in enumerate(rates):

@@ -1,13 +1,23 @@
 """Rates by the definition: plain Python and exact fractions, one count at a time."""
 
+import math
 from fractions import Fraction
 
+import jax
 import numpy as np
+
+try:
+    shard_map = jax.shard_map
+except AttributeError:  # before jax 0.6
+    from jax.experimental.shard_map import shard_map as old_shard_map
+
+    def shard_map(function, check_vma=True, **options):
+        return old_shard_map(function, check_rep=check_vma, **options)
 
 
 def exact_rate(boundaries, rates, ramps, count) -> Fraction:
-    """The real rate at ``count`` (int, or float for a fractional count)."""
-    count = max(Fraction(count), Fraction(0))
+    """The real rate at ``count`` (a fraction is a step under way)."""
+    count = Fraction(math.floor(max(count, 0)))
     stage = 0
     while stage < len(boundaries) and count >= boundaries[stage]:
         stage += 1
@@ -21,7 +31,7 @@ def exact_rate(boundaries, rates, ramps, count) -> Fraction:
 
 def is_exact_at(boundaries, ramps, count) -> bool:
     """Whether the rate at ``count`` has to be right to the bit: held, or a ramp's start."""
-    count = max(count, 0)
+    count = math.floor(max(count, 0))
     stage = sum(boundary <= count for boundary in boundaries)
     start = boundaries[stage - 1] if stage else 0
     return stage == len(boundaries) or not ramps[stage] or count == start
@@ -45,7 +55,16 @@ def ulps(actual, exact: Fraction, scale=0.0) -> float:
 
 def schedule_arguments(schedule):
     """Boundaries, rates and ramps of a schedule as lists of Python numbers."""
-    return tuple(np.asarray(leaf).tolist() for leaf in schedule)
+    leaves = (schedule.boundaries, schedule.rates, schedule.ramps)
+    return tuple(np.asarray(leaf).tolist() for leaf in leaves)
+
+
+def same(a, b):
+    """Whether two schedules have the same leaves: values, shapes and dtypes."""
+    leaves, others = jax.tree.leaves(a), jax.tree.leaves(b)
+    return jax.tree.structure(a) == jax.tree.structure(b) and all(
+        x.dtype == y.dtype and np.array_equal(x, y) for x, y in zip(leaves, others, strict=True)
+    )
 
 
 def assert_rates(schedule, counts, actual):

@@ -1,8 +1,5 @@
 """python -m optax_stepping, as its user calls it."""
 
-import subprocess
-import sys
-
 import pytest
 from test_view import TABLE
 
@@ -36,13 +33,14 @@ def test_show_a_constant(capsys, tmp_path):
         (["show", "--boundaries", "2", "--rates", "1"], "got 1 rates for 1 boundaries"),
         ([*SHOW, "--total-steps", "0"], "0 is not positive"),
         ([*SHOW, "--png", "picture.pdf"], "picture.pdf does not end in .png"),
-        ([*SHOW, "--png", "/nowhere/at/all.png"], "/nowhere/at/all.png"),
+        ([*SHOW, "--png", "/nowhere/at/all.png"], "there is no folder '/nowhere/at'"),
         ([*SHOW, "--frobnicate"], "--frobnicate"),
         ([*SHOW, "--warmup", "--warmup-steps", "3"], "exclude each other"),
-        (["demo", "--steps", "many"], "'many'"),
-        (["sweep", "--steps", "-1"], "-1 is not positive"),
         (["show", "--pipeline-config", "nowhere"], "there is no file 'nowhere'"),
-        ([*SHOW, "--pipeline-config", "nowhere"], "brings its own"),
+        ([*SHOW, "--pipeline-config", "nowhere"], "--boundaries has no effect beside"),
+        (["show", "--pipeline-config", "F", "--warmup-steps", "500"], "--warmup-steps has no eff"),
+        (["show", "--pipeline-config", "F", "--interpolate"], "--interpolate has no effect"),
+        ([*SHOW, "--warmup-init-value", "0.1"], "no effect without --warmup-steps"),
     ],
 )
 def test_bad_options_get_one_line_and_status_2(arguments, words, capsys):
@@ -67,30 +65,13 @@ def test_show_a_pipeline_config(capsys, tmp_path):
     assert "optax.warmup_cosine_decay_schedule" in capsys.readouterr().err
 
 
-def test_the_sweep(tmp_path):
-    png = tmp_path / "sweep.png"
-    command = [sys.executable, "-m", "optax_stepping", "sweep", "--steps", "150"]
-    process = subprocess.run(
-        [*command, "--output", str(png)], capture_output=True, text=True, check=True
+def test_the_length_of_training_of_a_config(capsys, tmp_path):
+    path = tmp_path / "pipeline.config"
+    path.write_text(
+        "train_config { num_steps: 1500 optimizer { momentum_optimizer { learning_rate {"
+        " constant_learning_rate { learning_rate: 0.25 } } } } }"
     )
-    assert png.read_bytes().startswith(PNG)
-    rows = [line.split("│")[1:-1] for line in process.stdout.splitlines() if line.startswith("│")]
-    losses = [float(row[3]) for row in rows]
-    assert len(rows) == 10
-    assert losses == sorted(losses)
-    assert float(rows[0][-1].strip().rstrip("%")) >= 95
-
-
-def test_the_demo(tmp_path):
-    """Trains for real, as a user would start it; long enough to pass the warmup."""
-    png = tmp_path / "demo.png"
-    command = [sys.executable, "-m", "optax_stepping", "demo", "--steps", "1000"]
-    options = ["--boundaries", "400,700", "--rates", "0.1,0.05,0.01", "--warmup-steps", "200"]
-    process = subprocess.run(
-        [*command, *options, "--output", str(png)], capture_output=True, text=True, check=True
-    )
-    assert png.read_bytes().startswith(PNG)
-    assert "0.001 -> 0.1" in process.stdout
-    rows = [line.split("│")[1:-1] for line in process.stdout.splitlines() if line.startswith("│")]
-    assert [row[1].strip() for row in rows] == ["200", "400", "700", "1000"]
-    assert float(rows[-1][-1].strip().rstrip("%")) >= 97
+    main(["show", "--pipeline-config", str(path)])
+    assert "1500" in capsys.readouterr().out
+    main(["show", "--pipeline-config", str(path), "--total-steps", "70"])
+    assert "1500" not in capsys.readouterr().out

@@ -1,5 +1,6 @@
 """The rate at every count is the one of the definition."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from oracle import assert_rates, counts_around, exact_rate, ulps
+from oracle import assert_rates, counts_around, exact_rate, schedule_arguments, ulps
 
 from optax_stepping import SteppingSchedule, manual_stepping
 
@@ -192,12 +193,11 @@ def test_ramps_to_the_last_ulp_over_many_random_ones():
 @example(manual_stepping([10, 20, 30, 40], [1, 2, 3, 4, 5], interpolate=True), 9.5)
 @example(manual_stepping([2**24, 2**24 + 1, 2**30, INT32_MAX], [1, 2, 3, 4, 5]), 2.0**24 - 0.5)
 def test_fractional_counts_on_the_host(schedule, count):
-    boundaries, rates, ramps = (np.asarray(leaf).tolist() for leaf in schedule)
+    boundaries, rates, ramps = schedule_arguments(schedule)
     exact = exact_rate(boundaries, rates, ramps, count)
     scale = max(map(abs, rates)) if min(rates) < 0 < max(rates) else 0.0
-    # A fraction is rounded once more than a whole number of steps is.
-    assert ulps(schedule(count), exact, scale) <= 5
-    assert ulps(schedule(np.float64(count)), exact, scale) <= 5
+    assert ulps(schedule(count), exact, scale) <= 4
+    assert ulps(schedule(np.float64(count)), exact, scale) <= 4
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float8_e4m3fn"])
@@ -206,9 +206,9 @@ def test_fractional_counts_on_the_device(dtype):
     for value in (0.0, 0.25, 9.5, 10.0, 12.0, 19.0, 20.0, 64.0, -0.5, -3.0):
         count = jnp.asarray(value, dtype)
         exact = exact_rate([10, 20], np.asarray(schedule.rates).tolist(), [1, 1], float(count))
-        assert ulps(schedule(count), exact) <= 5
-        assert ulps(schedule(jnp.stack([count]))[0], exact) <= 5
-        assert ulps(jax.jit(schedule.__call__)(count), exact) <= 5
+        assert ulps(schedule(count), exact) <= 4
+        assert ulps(schedule(jnp.stack([count]))[0], exact) <= 4
+        assert ulps(jax.jit(schedule.__call__)(count), exact) <= 4
 
 
 def test_float_counts_beyond_int32():
@@ -283,7 +283,7 @@ def test_a_batch_is_refused_outside_of_vmap():
     ],
 )
 def test_leaves_that_do_not_go_together_are_refused(field, leaf, error, words):
-    schedule = CASES["steps"]._replace(**{field: leaf})
+    schedule = dataclasses.replace(CASES["steps"], **{field: leaf})
     for count in (3, jnp.arange(3)):
         with pytest.raises(error, match=words):
             schedule(count)
@@ -306,7 +306,7 @@ assert schedule(jnp.int64(2**40)) == schedule(jnp.uint64(2**63)) == 0.3
 assert (schedule(3) * jnp.ones((), jnp.float32)).dtype == jnp.float32
 assert (schedule(jnp.arange(3)) * jnp.ones((), jnp.bfloat16)).dtype == jnp.bfloat16
 assert manual_stepping([5], [1e-300, 1e300])(5) == 1e300
-assert schedule(jnp.float64(2**31 - 1.5)) < schedule(2**31 - 1)
+assert schedule(jnp.float64(2**31 - 1.5)) == schedule(2**31 - 2)
 """
     environment = os.environ | {"JAX_ENABLE_X64": "1", "PYTHONPATH": str(Path(__file__).parent)}
     subprocess.run([sys.executable, "-c", code], check=True, env=environment)

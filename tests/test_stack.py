@@ -1,5 +1,7 @@
 """Schedules of different shapes become one batch, and come back; no rate changes."""
 
+import dataclasses
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -8,6 +10,7 @@ import optax
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from oracle import same
 
 from optax_stepping import SteppingSchedule, manual_stepping, pad, stack, unpad, unstack
 
@@ -45,33 +48,24 @@ def test_padding_changes_no_rate(members, counts, data):
     one_by_one = np.stack([jax.vmap(lambda s, c=c: s(c))(batch) for c in counts[:3]], axis=1)
     for i, member in enumerate(members):
         expected = np.asarray(member(counts))
-        # In a batch, the arithmetic of ramps may be fused differently, which shows in the
-        # last bits; a held rate has to be the same to the bit.
-        held = ~np.asarray(member.ramps).any()
-        if held:
-            np.testing.assert_array_equal(rates[i], expected)
-            np.testing.assert_array_equal(one_by_one[i], expected[:3])
-        assert_within_4_ulp(rates[i], expected, member)
-        assert_within_4_ulp(one_by_one[i], expected[:3], member)
+        np.testing.assert_array_equal(rates[i], expected)
+        np.testing.assert_array_equal(one_by_one[i], expected[:3])
 
 
-def assert_within_4_ulp(actual, expected, schedule):
-    rates = np.asarray(schedule.rates)
-    scale = np.abs(rates).max() if rates.min() < 0 < rates.max() else 0
-    unit = np.spacing(np.maximum(np.maximum(np.abs(expected), scale), np.float32(1e-30)))
-    assert (np.abs(np.asarray(actual) - expected) <= 4 * unit).all()
+def all_same(members, others):
+    return len(members) == len(others) and all(map(same, members, others))
 
 
 @given(st.lists(schedules(), min_size=1, max_size=5), st.integers(0, 3))
 def test_unstack_gives_them_back(members, room):
     longest = max(member.rates.size for member in members)
     for batch in (stack(members), stack(members, num_stages=longest + room)):
-        assert unstack(batch) == members
+        assert all_same(unstack(batch), members)
 
 
 def test_unstack_keeps_a_last_boundary_at_the_end_of_int32():
-    assert unstack(stack(MEMBERS)) == MEMBERS
-    assert unstack(stack(MEMBERS, num_stages=20)) == MEMBERS
+    assert all_same(unstack(stack(MEMBERS)), MEMBERS)
+    assert all_same(unstack(stack(MEMBERS, num_stages=20)), MEMBERS)
 
 
 def test_shapes_and_dtypes():
@@ -80,7 +74,7 @@ def test_shapes_and_dtypes():
     chex.assert_shape(batch.boundaries, (6, 4))
     chex.assert_shape(batch.rates, (6, 5))
     chex.assert_shape(batch.ramps, (6, 4))
-    assert [leaf.dtype for leaf in batch] == [jnp.int32, jnp.float32, jnp.bool_]
+    assert [leaf.dtype for leaf in jax.tree.leaves(batch)] == [jnp.int32, jnp.float32, jnp.bool_]
     assert jax.tree.structure(batch) == jax.tree.structure(MEMBERS[0])
 
 
@@ -89,9 +83,9 @@ def test_stacks_of_stacks():
     assert grid.rates.shape == (2, 3, 5)
     rates = jax.vmap(jax.vmap(lambda schedule: schedule(12)))(grid)
     expected = np.reshape([member(12) for member in MEMBERS], (2, 3))
-    np.testing.assert_array_max_ulp(np.asarray(rates), expected, maxulp=4)
+    np.testing.assert_array_equal(rates, expected)
     rows = unstack(grid)
-    assert [member for row in rows for member in unstack(row)] == MEMBERS
+    assert all_same([member for row in rows for member in unstack(row)], MEMBERS)
 
 
 def test_a_fixed_number_of_stages_keeps_one_program():
@@ -110,8 +104,8 @@ def test_pad_and_unpad():
     for member in MEMBERS:
         padded = pad(member, 9)
         assert padded.rates.shape == (9,)
-        assert unpad(padded) == member
-        assert pad(member, member.rates.size) == member
+        assert same(unpad(padded), member)
+        assert same(pad(member, member.rates.size), member)
     assert pad(stack(MEMBERS), 9).rates.shape == (6, 9)
 
 
@@ -132,7 +126,7 @@ def test_pad_and_unpad():
             r"schedules\[0\] must be a Stepping",
         ),
         (lambda: stack(MEMBERS, num_stages=3), ValueError, "num_stages = 3 is too small"),
-        (lambda: stack(MEMBERS, num_stages=3.0), TypeError, "num_stages must be an integer"),
+        (lambda: stack(MEMBERS, num_stages=7.5), TypeError, "num_stages must be an integer"),
         (
             lambda: stack([MEMBERS[0], stack(MEMBERS)]),
             ValueError,
@@ -140,7 +134,10 @@ def test_pad_and_unpad():
         ),
         (
             lambda: stack(
-                [MEMBERS[1], MEMBERS[1]._replace(rates=MEMBERS[1].rates.astype(jnp.bfloat16))]
+                [
+                    MEMBERS[1],
+                    dataclasses.replace(MEMBERS[1], rates=MEMBERS[1].rates.astype(jnp.bfloat16)),
+                ]
             ),
             TypeError,
             r"one dtype, got float32 .* bfloat16 in schedules\[1\]",

@@ -1,5 +1,6 @@
 """The table of stages and what looks wrong; the plot."""
 
+import dataclasses
 import sys
 
 import jax.numpy as jnp
@@ -55,16 +56,20 @@ def test_the_table():
             "from 0.1 to 0.3 during stage 1",
         ),
         (
-            SCHEDULE._replace(boundaries=jnp.array([500, 400, 2000, 3000])),
+            dataclasses.replace(SCHEDULE, boundaries=jnp.array([500, 400, 2000, 3000])),
             None,
             "stage 2 starts at step 400, not",
         ),
         (
-            SCHEDULE._replace(rates=SCHEDULE.rates.at[2].set(jnp.nan)),
+            dataclasses.replace(SCHEDULE, rates=SCHEDULE.rates.at[2].set(jnp.nan)),
             None,
             "stage 2 is not finite: nan",
         ),
-        (SCHEDULE._replace(rates=-SCHEDULE.rates), None, "the rate of stage 0 is negative: -0.001"),
+        (
+            dataclasses.replace(SCHEDULE, rates=-SCHEDULE.rates),
+            None,
+            "the rate of stage 0 is negative: -0.001",
+        ),
     ],
 )
 def test_what_looks_wrong(schedule, total_steps, words):

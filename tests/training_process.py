@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from optax_stepping import manual_stepping, stateful
+from optax_stepping import get_state, manual_stepping, set_schedule, stateful
 
 
 def main(directory: Path, total_steps: int) -> None:
@@ -58,10 +58,8 @@ def main(directory: Path, total_steps: int) -> None:
 
 def edit(opt_state):
     """Halves what is left of the learning rate, as someone might at 3 am."""
-    state = opt_state.hyperparams_states["learning_rate"]
-    halved = state.schedule._replace(rates=state.schedule.rates / 2)
-    opt_state.hyperparams_states["learning_rate"] = state._replace(schedule=halved)
-    return opt_state
+    halved = get_state(opt_state, "learning_rate").schedule / 2
+    return set_schedule(opt_state, halved, "learning_rate")
 
 
 if __name__ == "__main__":

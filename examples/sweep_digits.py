@@ -1,5 +1,9 @@
-"""A sweep over schedules in one vmapped program: 64 classifiers of digits at once."""
+"""A sweep over schedules in one vmapped program: 64 classifiers of digits at once.
 
+python examples/sweep_digits.py --help
+"""
+
+import argparse
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,12 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import train_digits as digits_model
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.table import Table
 
-from optax_stepping import demo
-from optax_stepping._extras import import_extra
-from optax_stepping._manual_stepping import manual_stepping
-from optax_stepping._schedule import SteppingSchedule
-from optax_stepping._stack import stack
+from optax_stepping import SteppingSchedule, manual_stepping, stack
 
 
 class Point(NamedTuple):
@@ -42,37 +46,36 @@ def make_grid(
 
 
 def train(
-    schedule: SteppingSchedule, digits: demo.Digits, total_steps: int
+    schedule: SteppingSchedule, digits: digits_model.Digits, total_steps: int
 ) -> tuple[jax.Array, jax.Array]:
     """Loss and held-out accuracy after training; to be vmapped over schedules."""
-    optimizer = demo.make_optimizer(schedule)
-    params = demo.init_params(jax.random.key(0))
+    optimizer = digits_model.make_optimizer(schedule)
+    params = digits_model.init_params(jax.random.key(0))
 
     def step(carry: Any, key: jax.Array) -> tuple[Any, None]:
         params, opt_state = carry
-        grads = jax.grad(demo.loss_fn)(params, *demo.sample_batch(key, digits))
+        grads = jax.grad(digits_model.loss_fn)(params, *digits_model.sample_batch(key, digits))
         updates, opt_state = optimizer.update(grads, opt_state, params)
         return (optax.apply_updates(params, updates), opt_state), None
 
     keys = jax.random.split(jax.random.key(1), total_steps)
     carry, _ = jax.lax.scan(step, (params, optimizer.init(params)), keys)
     params = carry[0]
-    loss = demo.loss_fn(params, digits.train_images, digits.train_labels)
-    return loss, demo.accuracy(params, digits.test_images, digits.test_labels)
+    loss = digits_model.loss_fn(params, digits.train_images, digits.train_labels)
+    return loss, digits_model.accuracy(params, digits.test_images, digits.test_labels)
 
 
 def run(total_steps: int, output: Path) -> None:
     """Trains the default grid, prints the best ten, draws a heat map."""
-    console = import_extra("rich.console", extra="demo").Console()
-    tables = import_extra("rich.table", extra="demo")
-    digits = demo.load_digits()
+    console = Console()
+    digits = digits_model.load_digits()
     grid = make_grid()
     batch = stack([point.schedule(total_steps) for point in grid])
     with console.status(f"training {len(grid)} schedules in one program"):
         train_all = jax.jit(jax.vmap(lambda schedule: train(schedule, digits, total_steps)))
         losses, accuracies = map(np.asarray, train_all(batch))
 
-    table = tables.Table(title=f"the best ten of {len(grid)} schedules, {total_steps} steps")
+    table = Table(title=f"the best ten of {len(grid)} schedules, {total_steps} steps")
     for column in ("base rate", "first boundary", "warmup", "loss", "held-out accuracy"):
         table.add_column(column, justify="right")
     # A diverged run has no loss: the last place.
@@ -88,13 +91,14 @@ def run(total_steps: int, output: Path) -> None:
 
 def draw(grid: Sequence[Point], log_losses: np.ndarray, output: Path) -> None:
     """A heat map of base rate and first boundary for every length of warmup."""
-    figure_module = import_extra("matplotlib.figure", extra="demo")
     base_rates, first_boundaries, warmups = (
         sorted(set(values)) for values in zip(*grid, strict=True)
     )
     cells = log_losses.reshape(len(base_rates), len(first_boundaries), len(warmups))
-    figure = figure_module.Figure(figsize=(3.2 * len(warmups) + 1, 4), layout="constrained")
+    figure = Figure(figsize=(3.2 * len(warmups) + 1, 4), layout="constrained")
     axes = figure.subplots(1, len(warmups), sharey=True, squeeze=False)[0]
+    # A loss above that of guessing is a run that diverged, finite or not.
+    cells = np.where(cells < np.log10(np.log(digits_model.NUM_CLASSES)), cells, np.nan)
     limits = {"vmin": np.nanmin(cells), "vmax": np.nanmax(cells)}
     images = []
     for i, (ax, warmup) in enumerate(zip(axes, warmups, strict=True)):
@@ -103,5 +107,27 @@ def draw(grid: Sequence[Point], log_losses: np.ndarray, output: Path) -> None:
         ax.set_xticks(range(len(first_boundaries)), [f"{b:.0%}" for b in first_boundaries])
     axes[0].set(ylabel="base rate")
     axes[0].set_yticks(range(len(base_rates)), [f"{rate:.3g}" for rate in base_rates])
-    figure.colorbar(images[0], ax=axes, label="log10 of the loss (white: diverged)")
+    figure.colorbar(
+        images[0], ax=axes, label="log10 of the training cross-entropy (white: diverged)"
+    )
     figure.savefig(output, dpi=120)
+
+
+def main() -> None:
+    """Reads the command line and sweeps."""
+    parser = argparse.ArgumentParser(description="Train 64 schedules at once, in one program.")
+    parser.add_argument(
+        "--steps", type=digits_model.positive_int, default=300, help="length of training"
+    )
+    parser.add_argument(
+        "--output",
+        type=digits_model.png_file,
+        default="sweep_digits.png",
+        help="the picture to draw",
+    )
+    options = parser.parse_args()
+    run(options.steps, options.output)
+
+
+if __name__ == "__main__":
+    main()

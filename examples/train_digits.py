@@ -1,5 +1,9 @@
-"""A real model under a stepped schedule: handwritten digits, a small network, SGD."""
+"""A real model under a stepped schedule: handwritten digits, a small network, SGD.
 
+python examples/train_digits.py --help
+"""
+
+import argparse
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -7,10 +11,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import sklearn.datasets
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
 
-from optax_stepping._extras import import_extra
-from optax_stepping._schedule import SteppingSchedule
-from optax_stepping._view import describe
+from optax_stepping import SteppingSchedule, describe, manual_stepping
 
 BATCH_SIZE = 32
 HIDDEN_UNITS = 32
@@ -37,7 +44,7 @@ class StageEnd(NamedTuple):
 
 def load_digits() -> Digits:
     """The 1,797 images that scikit-learn ships, a fifth of them held out."""
-    images, labels = import_extra("sklearn.datasets", extra="demo").load_digits(return_X_y=True)
+    images, labels = sklearn.datasets.load_digits(return_X_y=True)
     order = np.random.default_rng(0).permutation(len(labels))
     images = jnp.asarray(images[order] / 16, jnp.float32)
     labels = jnp.asarray(labels[order], jnp.int32)
@@ -98,8 +105,7 @@ def run(schedule: SteppingSchedule, total_steps: int, output: Path) -> list[Stag
         rate = opt_state[1].hyperparams["learning_rate"]
         return optax.apply_updates(params, updates), opt_state, loss, rate
 
-    console = import_extra("rich.console", extra="demo").Console()
-    progress = import_extra("rich.progress", extra="demo")
+    console = Console()
     console.print(describe(schedule, total_steps), highlight=False)
     ends = {int(boundary) for boundary in schedule.boundaries if boundary < total_steps}
     ends.add(total_steps)
@@ -107,7 +113,7 @@ def run(schedule: SteppingSchedule, total_steps: int, output: Path) -> list[Stag
     params = init_params(jax.random.key(0))
     opt_state = optimizer.init(params)
     key = jax.random.key(1)
-    for step in progress.track(range(total_steps), "training", console=console):
+    for step in track(range(total_steps), "training", console=console):
         batch_key = jax.random.fold_in(key, step)
         params, opt_state, loss, rate = train_step(params, opt_state, batch_key)
         rates.append(rate)
@@ -117,7 +123,7 @@ def run(schedule: SteppingSchedule, total_steps: int, output: Path) -> list[Stag
             recent = jnp.mean(jnp.stack(losses[-100:]))
             stage_ends.append(StageEnd(step + 1, float(rate), float(recent), float(score)))
 
-    table = import_extra("rich.table", extra="demo").Table("stage", "until step", "last rate")
+    table = Table("stage", "until step", "last rate")
     table.add_column("loss")
     table.add_column("held-out accuracy")
     for i, end in enumerate(stage_ends):
@@ -130,8 +136,7 @@ def run(schedule: SteppingSchedule, total_steps: int, output: Path) -> list[Stag
 
 
 def _draw(rates: np.ndarray, losses: np.ndarray, output: Path) -> None:
-    figure_module = import_extra("matplotlib.figure", extra="demo")
-    figure = figure_module.Figure(figsize=(7, 4), layout="constrained")
+    figure = Figure(figsize=(7, 4), layout="constrained")
     top, bottom = figure.subplots(2, sharex=True)
     top.plot(rates, drawstyle="steps-post")
     top.set(ylabel="rate", title="Handwritten digits under a stepped schedule")
@@ -142,3 +147,87 @@ def _draw(rates: np.ndarray, losses: np.ndarray, output: Path) -> None:
     bottom.set(xlabel="step", ylabel="loss", yscale="log")
     bottom.legend()
     figure.savefig(output, dpi=120)
+
+
+def numbers(kind: type) -> Any:
+    """A parser of numbers with commas between them."""
+
+    def parse(text: str) -> list:
+        return [kind(item) for item in text.split(",")] if text else []
+
+    parse.__name__ = f"comma-separated {kind.__name__}"
+    return parse
+
+
+def positive_int(text: str) -> int:
+    """A number of steps."""
+    value = int(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text} is not positive")
+    return value
+
+
+def png_file(text: str) -> Path:
+    """A path that can be written to, checked before any training."""
+    path = Path(text)
+    if path.suffix != ".png":
+        raise argparse.ArgumentTypeError(f"{text} does not end in .png")
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {str(path.parent)!r}")
+    return path
+
+
+def main() -> None:
+    """Reads the command line and trains."""
+    parser = argparse.ArgumentParser(description="Train a classifier of handwritten digits.")
+    parser.add_argument(
+        "--boundaries",
+        type=numbers(int),
+        default=[1000, 2000, 3000],
+        metavar="1000,2000",
+        help="steps at which the rate changes ('' for a constant)",
+    )
+    parser.add_argument(
+        "--rates",
+        type=numbers(float),
+        default=[0.1, 0.05, 0.01, 0.005],
+        metavar="0.1,0.01,0.001",
+        help="one rate more than boundaries",
+    )
+    warmups = parser.add_mutually_exclusive_group()
+    warmups.add_argument(
+        "--warmup", action="store_true", help="ramp from the first to the second rate"
+    )
+    warmups.add_argument(
+        "--warmup-steps", type=int, metavar="N", help="ramp to the first rate (default 500)"
+    )
+    parser.add_argument(
+        "--warmup-init-value",
+        type=float,
+        default=0.001,
+        metavar="RATE",
+        help="where the ramp of --warmup-steps starts (default 0.001)",
+    )
+    parser.add_argument("--interpolate", action="store_true", help="ramp in every stage")
+    parser.add_argument("--steps", type=positive_int, default=4000, help="length of training")
+    parser.add_argument(
+        "--output", type=png_file, default="train_digits.png", help="the picture to draw"
+    )
+    options = parser.parse_args()
+    warmup_steps = 0 if options.warmup else 500
+    try:
+        schedule = manual_stepping(
+            options.boundaries,
+            options.rates,
+            options.warmup,
+            warmup_steps=warmup_steps if options.warmup_steps is None else options.warmup_steps,
+            warmup_init_value=options.warmup_init_value,
+            interpolate=options.interpolate,
+        )
+    except ValueError as error:
+        parser.error(str(error))
+    run(schedule, options.steps, options.output)
+
+
+if __name__ == "__main__":
+    main()

@@ -74,6 +74,17 @@ def find_learning_rate(text: str) -> Field:
     return found[0]
 
 
+def read_num_steps(config: str | os.PathLike[str]) -> int | None:
+    """The length of training in a config, if it says so."""
+    for _, message in _messages(read_config(config)):
+        if message.name == "train_config":
+            for field in message.value:
+                if isinstance(field, Field) and field.name == "num_steps":
+                    text = str(field.value)
+                    return int(text) if text.isdecimal() and int(text) > 0 else None
+    return None
+
+
 def _messages(text: str):
     """Every message of the text with the names of its parents, innermost last."""
     stack: list[Field] = [Field(1, "", [])]

@@ -1,0 +1,130 @@
+"""Schedules from schedules, along the count."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from optax_stepping._checks import integer, is_traced, sequence
+from optax_stepping._pieces import Piece, delayed, pieces_of, section, to_schedule
+from optax_stepping._schedule import SteppingSchedule, check_schedule
+
+
+def join(schedules: Sequence[SteppingSchedule], boundaries: Sequence[int]) -> SteppingSchedule:
+    """One schedule after the other, each counted from where it starts.
+
+    At a count from ``boundaries[i - 1]`` to before ``boundaries[i]`` the rate is
+    ``schedules[i](count - boundaries[i - 1])``, and before the first boundary it is
+    ``schedules[0](count)``: the meaning of ``optax.join_schedules``, as data. Held rates keep
+    their bits, ramps stay within 4 ulp. A ramp that is under way at a boundary stops there, at
+    the value that it has reached; its last step then is a stage of its own.
+
+    Args:
+      schedules: a sequence of ``k`` single schedules. Their rates may be traced; boundaries and
+        ramps have to be known, as they say which stages there are.
+      boundaries: ``k - 1`` strictly increasing integers from 0 on, in optimizer steps.
+
+    Returns:
+      A schedule of as many stages as are in force at some time, and one more for every ramp
+      that is cut. Stages beyond 2**31 - 1 are left out.
+
+    Raises:
+      ValueError: no schedules, a wrong number or order of boundaries, a batch.
+      TypeError: something is not a schedule, or a boundary no integer.
+
+    Example:
+      >>> from optax_stepping import join, manual_stepping
+      >>> warmup = manual_stepping([100], [0.0, 0.5], warmup=True)
+      >>> join([warmup, manual_stepping([300], [0.5, 0.05])], [100])
+      SteppingSchedule(boundaries=[100, 400], rates=[0.0, 0.5, 0.05], ramps=[True, False])
+      >>> join([warmup, manual_stepping([], [0.05])], [50])
+      SteppingSchedule(boundaries=[49, 50], rates=[0.0, 0.245, 0.05], ramps=[True, False])
+    """
+    schedules = sequence("schedules", schedules, "[schedule, ...]")
+    if not schedules:
+        raise ValueError("schedules must not be empty; write join([schedule, ...], [1000]).")
+    curves = [_pieces(f"schedules[{i}]", schedule) for i, schedule in enumerate(schedules)]
+    if isinstance(boundaries, np.ndarray | jax.Array) and not is_traced(boundaries):
+        boundaries = boundaries.tolist()
+    steps = [
+        integer(f"boundaries[{i}]", boundary, example="[1000]")
+        for i, boundary in enumerate(sequence("boundaries", boundaries, "[1000]"))
+    ]
+    if len(steps) != len(curves) - 1:
+        raise ValueError(
+            f"boundaries must be one fewer than schedules, got {len(steps)} for {len(curves)} "
+            f"schedules; write {len(curves) - 1}: where each but the first starts."
+        )
+    for i, (before, step) in enumerate(itertools.pairwise(steps), 1):
+        if step <= before:
+            raise ValueError(
+                f"boundaries must be strictly increasing, got boundaries[{i}] = {step} after "
+                f"boundaries[{i - 1}] = {before}; write each step once, in ascending order."
+            )
+    pieces: list[Piece] = []
+    for curve, start, end in zip(curves, [0, *steps], [*steps, None], strict=True):
+        pieces += delayed(section(curve, 0, None if end is None else end - start), start)
+    return to_schedule(pieces)
+
+
+def shift(schedule: SteppingSchedule, steps: int) -> SteppingSchedule:
+    """What is left of a schedule after ``steps`` steps; or, negative, the schedule after a delay.
+
+    ``shift(schedule, steps)(count)`` is ``schedule(count + steps)``, where counts below 0 read
+    as 0: during a delay the first rate holds. Held rates keep their bits, ramps stay within
+    4 ulp.
+
+    Args:
+      schedule: a single schedule. Its rates may be traced, its boundaries and ramps not.
+      steps: an integer, in optimizer steps, also an array of no dimensions: the ``count`` of a
+        state, say.
+
+    Returns:
+      A schedule of the stages that are in force at some time; stages beyond 2**31 - 1 are
+      left out.
+
+    Raises:
+      ValueError: a batch, traced boundaries or steps, or ``steps`` that do not fit into int32.
+      TypeError: ``schedule`` is no ``SteppingSchedule``, or ``steps`` no integer.
+
+    Example:
+      >>> from optax_stepping import manual_stepping, shift
+      >>> schedule = manual_stepping([1000, 2000], [0.1, 0.01, 0.001], warmup_steps=100)
+      >>> shift(schedule, 1500)
+      SteppingSchedule(boundaries=[500], rates=[0.01, 0.001], ramps=[False])
+      >>> shift(schedule, 50)
+      SteppingSchedule(boundaries=[50, 950, 1950], rates=[0.05, 0.1, 0.01, 0.001],
+                       ramps=[True, False, False])
+      >>> shift(schedule, -50)
+      SteppingSchedule(boundaries=[50, 150, 1050, 2050], rates=[0.0, 0.0, 0.1, 0.01, 0.001],
+                       ramps=[False, True, False, False])
+    """
+    pieces = _pieces("schedule", schedule)
+    if is_traced(steps):
+        raise ValueError(
+            "steps must be known, got a traced value; shift outside of jit, or call "
+            "schedule(count + steps)."
+        )
+    steps = integer("steps", steps, low=-(2**31), example="1000")
+    if steps >= 0:
+        return to_schedule(section(pieces, steps))
+    return to_schedule([Piece(0, pieces[0].value), *delayed(pieces, -steps)])
+
+
+def _pieces(name: str, schedule: Any) -> list[Piece]:
+    check_schedule(name, schedule)
+    if is_traced(schedule.boundaries) or is_traced(schedule.ramps):
+        raise ValueError(
+            f"{name} must have known boundaries and ramps, got the traced {schedule!r}; build it "
+            f"outside of jit (its rates may be traced), or join functions: optax.join_schedules."
+        )
+    boundaries, ramps = np.asarray(schedule.boundaries), np.asarray(schedule.ramps)
+    if boundaries.ndim != 1:
+        raise ValueError(
+            f"{name} must be one schedule, got a batch of shape {boundaries.shape[:-1]}; take its "
+            f"members from unstack(batch), and stack what comes out."
+        )
+    rates = schedule.rates if is_traced(schedule.rates) else np.asarray(schedule.rates)
+    return pieces_of(boundaries, rates, ramps)

@@ -1,0 +1,138 @@
+"""The rate at a count: the whole evaluation, in functions of arrays."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from optax_stepping._checks import INT32_MAX, check_count_dtype, check_leaves
+
+# All comparisons at once are the fastest search, but from 64 boundaries on, compilers keep
+# them in memory for every count. Of more than FLAT, the block that holds the stage is searched
+# first; the width of blocks is what GPU compilers take into one kernel.
+FLAT, BLOCK = 32, 13
+
+
+@jax.jit
+def rates_at(boundaries, rates, ramps, counts, unknown=None):
+    """The rates at ``counts`` (NaN where ``unknown``), weakly typed, of the same shape.
+
+    One jitted function, so that eager calls run the same arithmetic as calls inside of a
+    larger program; an array is one count mapped over by ``vmap``, so that it does, too.
+    """
+    boundaries, rates, ramps, counts = map(jnp.asarray, (boundaries, rates, ramps, counts))
+    check_leaves(boundaries, rates, ramps)
+    check_count_dtype(counts.dtype)
+    if jnp.issubdtype(counts.dtype, jnp.floating):
+        unknown = jnp.isnan(counts)
+    # On a GPU, XLA gives a search among a power of two a kernel of its own; among up to ten
+    # other boundaries it becomes part of the kernels that use the rate.
+    padding = {1: 2, 2: 1, 4: 1, 8: 1}.get(boundaries.size, 0)
+    rate_at = functools.partial(
+        _rate_at,
+        jnp.pad(_whole_steps(boundaries), (padding, 0)),
+        jnp.pad(rates.astype(_at_least_single(rates.dtype)), (padding, 0), mode="edge"),
+        jnp.pad(ramps, (padding, 0)),
+    )
+    for _ in range(counts.ndim):
+        rate_at = jax.vmap(rate_at)
+    found = rate_at(_whole_steps(counts))
+    return found if unknown is None else jnp.where(unknown, jnp.nan, found)
+
+
+def _rate_at(boundaries, rates, ramps, count):
+    stage = _stage_at(boundaries, count)
+    ends_of_stages = _ends_of_stages(boundaries, rates, ramps)
+    if boundaries.size <= FLAT:
+        # The rate of every stage, then the one in force: GPU compilers fuse the pick into the
+        # arithmetic, so only that one is computed.
+        rate = _pick(_rate_between(*ends_of_stages, count), stage)
+    else:
+        rate = _rate_between(*(_pick(ends, stage) for ends in ends_of_stages), count)
+    return jnp.full_like(0.0, rate)  # weakly typed
+
+
+def _stage_at(boundaries, count, flat=FLAT):
+    """The number of boundaries that ``count`` has reached."""
+    if boundaries.size <= flat:
+        return jnp.searchsorted(boundaries, count, side="right", method="compare_all")
+    padding = -boundaries.size % BLOCK
+    blocks = jnp.pad(boundaries, (padding, 0), constant_values=-INT32_MAX - 1).reshape(-1, BLOCK)
+    passed = _stage_at(blocks[:-1, -1], count, BLOCK)
+    return passed * BLOCK - padding + _stage_at(_pick(blocks, passed), count)
+
+
+def _ends_of_stages(boundaries, rates, ramps):
+    """Of every stage: the rate that is closer to zero, the other one, the count at which it has
+    the first, and its length. A held stage is a ramp of no length, which has always ended.
+    """
+    starts = jnp.concatenate([jnp.zeros(1, boundaries.dtype), boundaries])
+    ends = jnp.concatenate([boundaries, starts[-1:]])
+    ramps = jnp.concatenate([ramps, jnp.zeros(1, bool)])  # the last stage holds
+    targets = jnp.where(ramps, jnp.concatenate([rates[1:], rates[-1:]]), rates)
+    grows = jnp.abs(targets) >= jnp.abs(rates)
+    small, large = jnp.where(grows, rates, targets), jnp.where(grows, targets, rates)
+    return small, large, jnp.where(grows, starts, ends), jnp.where(ramps, ends - starts, 0)
+
+
+def _rate_between(small, large, origin, length, count):
+    """The rate at ``count`` on a ramp, counted from its end that is closer to zero: there,
+    rounding shows most.
+    """
+    steps = jnp.abs(jnp.maximum(count, 0) - origin)
+    ended = steps >= length
+    # Scaled by a power of two, no product or difference leaves the range of normal numbers.
+    limit = jnp.abs(large)
+    scale = jnp.where(limit < 2.0**-32, 2.0**94, jnp.where(limit > 2.0**64, 2.0**-64, 1.0))
+    scale = scale.astype(small.dtype)
+    low, high = small * scale, large * scale
+    # The slope in two parts. Products of the 8 bits of the coarse one with 16 bits of an integer
+    # are exact, so the fine one makes up for every rounding until then, also for that of a
+    # GPU's approximate division. Neither has the other sign: ramps are monotone.
+    height = high - low
+    lost = (high - height) - low
+    share = 1 / jnp.maximum(length, 1).astype(small.dtype)
+    coarse = lax.reduce_precision(0.995 * height * share, jnp.finfo(small.dtype).nexp, 7)
+    coarse = lax.stop_gradient(coarse)
+    upper, lower = _halves(length, small.dtype)
+    fine = ((height - coarse * upper) - coarse * lower + lost) * share
+    # No compiler can fuse this product with the sum: a selection stands between them.
+    fine = jnp.where(ended, 0, fine * steps.astype(small.dtype))
+    upper, lower = _halves(steps, small.dtype)
+    rate = low + (coarse * upper + (coarse * lower + fine))
+    return jnp.where(ended, large, _within(limit, rate / scale))
+
+
+def _halves(integers, dtype):
+    """The upper and the lower 16 bits, as exact floats."""
+    return (integers & ~0xFFFF).astype(dtype), (integers & 0xFFFF).astype(dtype)
+
+
+def _clamp(limit, rate):
+    return lax.clamp(-limit, rate, limit)
+
+
+# A rate, its rounding kept from overshooting. The derivative is the ramp's, also at the limit.
+_within = jax.custom_jvp(_clamp)
+_within.defjvps(None, lambda tangent, *_: tangent)
+
+
+def _pick(leaf, index):
+    # An unsigned index, valid by construction: no bounds checks, no wrapping.
+    return leaf.at[index.astype(jnp.uint32)].get(mode="promise_in_bounds")
+
+
+def _whole_steps(counts):
+    """As int32, of which negative ones read as 0 later; fractions are steps under way."""
+    if jnp.issubdtype(counts.dtype, jnp.floating):
+        counts = counts.astype(_at_least_single(counts.dtype))
+        small = jnp.where(counts < 2.0**31, jnp.maximum(counts, 0), 0).astype(jnp.int32)
+        return jnp.where(counts >= 2.0**31, INT32_MAX, small)
+    if jnp.iinfo(counts.dtype).max > INT32_MAX:
+        counts = jnp.clip(counts, 0, INT32_MAX)
+    return counts.astype(jnp.int32)
+
+
+def _at_least_single(dtype):
+    return dtype if dtype == jnp.float64 else jnp.float32

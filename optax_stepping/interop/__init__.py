@@ -1,0 +1,21 @@
+"""Schedules of other frameworks, with the same rate at every step.
+
+No other framework is imported: schedulers are read as they are handed in. Whatever cannot
+be expressed in stages is refused with an error that says which part.
+"""
+
+from optax_stepping.interop._detectron2 import from_detectron2
+from optax_stepping.interop._keras import from_keras
+from optax_stepping.interop._mmengine import from_mmengine
+from optax_stepping.interop._optax import from_optax
+from optax_stepping.interop._tf_object_detection import from_tf_object_detection
+from optax_stepping.interop._torch import from_torch
+
+__all__ = [
+    "from_detectron2",
+    "from_keras",
+    "from_mmengine",
+    "from_optax",
+    "from_tf_object_detection",
+    "from_torch",
+]

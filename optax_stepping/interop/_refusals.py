@@ -1,0 +1,24 @@
+"""What cannot be expressed in stages, and what to use instead."""
+
+NOT_IN_STAGES = {
+    "exponential_decay_learning_rate": "optax.exponential_decay",
+    "cosine_decay_learning_rate": "optax.warmup_cosine_decay_schedule",
+    "ExponentialDecay": "optax.exponential_decay",
+    "CosineDecay": "optax.cosine_decay_schedule",
+    "PolynomialDecay": "optax.polynomial_schedule",
+    "CosineAnnealingLR": "optax.cosine_decay_schedule",
+    "CosineAnnealingWarmRestarts": "optax.sgdr_schedule",
+    "ExponentialLR": "optax.exponential_decay",
+    "PolynomialLR": "optax.polynomial_schedule",
+    "PolyLR": "optax.polynomial_schedule",
+    "OneCycleLR": "optax.cosine_onecycle_schedule",
+    "ReduceLROnPlateau": "optax.contrib.reduce_on_plateau",
+    "ReduceOnPlateauLR": "optax.contrib.reduce_on_plateau",
+    "WarmupCosineLR": "optax.warmup_cosine_decay_schedule",
+}
+
+
+def not_in_stages(place: str, kind: str) -> ValueError:
+    known = NOT_IN_STAGES.get(kind)
+    advice = f"use {known}" if known else "write the stages with manual_stepping"
+    return ValueError(f"{place}: {kind} cannot be expressed in stages; {advice}.")

@@ -1,0 +1,175 @@
+"""A rate has the same bits however it is evaluated, ramps too; and 4 ulp in every case."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+from oracle import assert_rates, shard_map
+
+from optax_stepping import SteppingSchedule, manual_stepping
+
+NUM_SCHEDULES, NUM_COUNTS = 1000, 1024
+TINY, HUGE = 1.2e-38, 1.6e38
+
+
+def random_batch(rng):
+    """Schedules of 5 stages, boundaries of every magnitude, rates of all kinds; their counts."""
+    boundaries = np.sort((2.0 ** rng.uniform(0, 31, (NUM_SCHEDULES, 4))).astype(np.int64), axis=1)
+    boundaries = np.minimum(boundaries + np.arange(4), 2**31 - 1 - np.arange(4)[::-1])
+    magnitude = rng.choice([-9.0, -37.0, 0.0, 30.0], (NUM_SCHEDULES, 1))
+    rates = 10.0 ** (magnitude + rng.uniform(0, 7, (NUM_SCHEDULES, 5)))
+    rates *= rng.choice([-1, 0, 1, 1, 1, 1], rates.shape)
+    rates = np.where(rates == 0, 0, np.sign(rates) * np.clip(abs(rates), TINY, HUGE))
+    batch = SteppingSchedule(
+        jnp.asarray(boundaries, jnp.int32),
+        jnp.asarray(rates, jnp.float32),
+        jnp.asarray(rng.random(boundaries.shape) < 0.8),
+    )
+    spread = rng.random((NUM_SCHEDULES, NUM_COUNTS)) * boundaries[:, -1:] * 1.1
+    near = boundaries[:, rng.integers(0, 4, NUM_COUNTS)] + rng.integers(-3, 4, NUM_COUNTS)
+    counts = np.where(rng.random(spread.shape) < 0.7, spread, near)
+    return batch, np.clip(counts, -3, 2**31 - 1).astype(np.int32)
+
+
+def real_rates(batch, counts):
+    """In NumPy's longest floats, and the scale of which an ulp is taken."""
+    boundaries = np.asarray(batch.boundaries, np.int64)
+    rates = np.asarray(batch.rates).astype(np.longdouble)
+    counts = np.maximum(counts, 0).astype(np.int64)
+    stage = (boundaries[:, None, :] <= counts[:, :, None]).sum(-1)
+    rows = np.arange(len(rates))[:, None]
+    starts = np.concatenate([np.zeros((len(rates), 1), np.int64), boundaries], 1)[rows, stage]
+    last = stage == boundaries.shape[1]
+    inner = np.minimum(stage, boundaries.shape[1] - 1)
+    ramps = np.asarray(batch.ramps)[rows, inner] & ~last
+    first, target = rates[rows, stage], rates[rows, np.minimum(stage + 1, boundaries.shape[1])]
+    length = np.where(last, 1, boundaries[rows, inner] - starts).astype(np.longdouble)
+    exact = np.where(ramps, first + (target - first) * ((counts - starts) / length), first)
+    through_zero = ramps & (np.sign(first) * np.sign(target) < 0)
+    larger = np.maximum(abs(first), abs(target))
+    scale = np.maximum(np.where(through_zero, larger, abs(exact)), np.finfo(np.float32).tiny)
+    return (
+        exact,
+        scale,
+        ramps & (counts != starts),
+        np.minimum(first, target),
+        np.maximum(first, target),
+    )
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_million_pairs_in_every_mode(seed, backend):
+    rng = np.random.default_rng(seed)
+    batch, counts = random_batch(rng)
+    device = jax.devices(backend)[0]
+    batch, on_device = jax.device_put((batch, counts), device)
+    call = SteppingSchedule.__call__
+    expected = np.asarray(jax.jit(jax.vmap(call))(batch, on_device))
+
+    exact, scale, on_ramps, low, high = real_rates(batch, counts)
+    np.testing.assert_array_equal(expected[~on_ramps], exact[~on_ramps].astype(np.float32))
+    error = abs(expected - exact) / np.spacing(scale.astype(np.float32))
+    # Results below the smallest normal number are flushed to 0 by most processors.
+    assert error[abs(exact) >= np.finfo(np.float32).tiny].max() <= 4
+    assert abs(expected - exact)[abs(exact) < np.finfo(np.float32).tiny].max() <= TINY
+    ramping_low = np.where(on_ramps, low, exact)
+    ramping_high = np.where(on_ramps, high, exact)
+    assert ((expected >= ramping_low) & (expected <= ramping_high)).all()
+
+    over_both = jax.jit(jax.vmap(jax.vmap(call, (None, 0))))(batch, on_device)
+    np.testing.assert_array_equal(over_both, expected)
+    counts_first = jax.jit(jax.vmap(jax.vmap(call, (0, 0)), (None, 1)))(batch, on_device)
+    np.testing.assert_array_equal(counts_first.T, expected)
+    scanned = jax.jit(jax.vmap(lambda s, c: jax.lax.scan(lambda _, k: (0, s(k)), 0, c)[1]))
+    np.testing.assert_array_equal(scanned(batch, on_device), expected)
+
+    members = range(0, NUM_SCHEDULES, 1 if seed == 0 else 50)
+    jitted_map = jax.jit(lambda s, c: jax.lax.map(s, c))
+    for i in members:
+        schedule = jax.tree.map(lambda leaf, i=i: leaf[i], batch)
+        row = on_device[i]
+        np.testing.assert_array_equal(schedule(row), expected[i])
+        np.testing.assert_array_equal(jax.vmap(schedule)(row), expected[i])
+        if i % 50 == 0:
+            np.testing.assert_array_equal(schedule(row.reshape(8, 4, 32)).ravel(), expected[i])
+            np.testing.assert_array_equal(jax.jit(schedule)(row), expected[i])
+            np.testing.assert_array_equal(jitted_map(schedule, row), expected[i])
+            one_by_one = [schedule(int(count)) for count in counts[i, :32]]
+            np.testing.assert_array_equal(np.stack(one_by_one), expected[i, :32])
+            one_by_one = [jax.jit(schedule)(count) for count in row[:8]]
+            np.testing.assert_array_equal(np.stack(one_by_one), expected[i, :8])
+
+
+def test_sharded_and_mapped_over_devices():
+    batch, counts = random_batch(np.random.default_rng(2))
+    expected = np.asarray(jax.jit(jax.vmap(SteppingSchedule.__call__))(batch, counts))
+    devices = np.array(jax.devices("cpu")[:8])
+    meshes = [Mesh(devices, "i")]
+    if hasattr(jax.sharding, "AxisType"):
+        explicit = (jax.sharding.AxisType.Explicit,)
+        meshes.append(Mesh(devices, "i", axis_types=explicit))
+    for i in range(0, NUM_SCHEDULES, 100):
+        schedule = jax.tree.map(lambda leaf, i=i: leaf[i], batch)
+        np.testing.assert_array_equal(
+            jax.pmap(schedule)(counts[i].reshape(8, -1)).ravel(), expected[i]
+        )
+        for mesh in meshes:
+            sharding = NamedSharding(mesh, P("i"))
+            on_all = jax.device_put(schedule, NamedSharding(mesh, P()))
+            spread = jax.device_put(counts[i], sharding)
+            np.testing.assert_array_equal(on_all(spread), expected[i])
+            np.testing.assert_array_equal(jax.jit(on_all)(spread), expected[i])
+        over = shard_map(
+            lambda s, c: s(c),
+            mesh=meshes[0],
+            in_specs=(P(), P("i")),
+            out_specs=P("i"),
+            check_vma=False,
+        )
+        np.testing.assert_array_equal(jax.jit(over)(schedule, counts[i]), expected[i])
+
+
+@pytest.mark.parametrize(
+    ("boundary", "rates", "count"),
+    [
+        # Through zero, 6 ulp off when counted with one rounded slope.
+        (34248114, [0.0019268207252025604, -0.0018806451698765159], 477780),
+        (1, [1.0, 0.0], 1 - 1e-6),
+        (2**31 - 1, [1e-37, 1.1e-37], 2**30),
+        (2**31 - 1, [1.2e-38, 1.3e-38], 2**30 + 1),
+        (1000, [-3.4e38, 3.4e38], 500),
+        (7, [1e-9, 3e38], 3),
+    ],
+)
+def test_found_by_an_adversary(boundary, rates, count):
+    schedule = manual_stepping([boundary], rates, interpolate=True)
+    assert_rates(schedule, [count], schedule(np.array([count])))
+    assert_rates(schedule, [count], [schedule(count)])
+
+
+def test_a_bound_for_approximate_division():
+    """What a GPU's reciprocal (2 ulp at most) does to the result, emulated: nothing to speak of,
+    because the fine part of the slope is computed from what the coarse part really is.
+    """
+    rng = np.random.default_rng(3)
+    worst = 0.0
+    for _ in range(2000):
+        f = np.float32
+        low, high = sorted(f(10.0 ** rng.uniform(-9, 0, 2)))
+        length = int(2.0 ** rng.uniform(0, 31))
+        steps = int(rng.integers(0, length))
+        exact = float(low) + (float(high) - float(low)) * steps / length
+        height, share = f(high - low), f(1) / f(length)
+        lost = f(f(high - height) - low)
+        for off in (-2, 2):
+            approximate = f(share + off * np.spacing(share))
+            slope = f(f(f(0.995) * height) * approximate)
+            coarse = (slope.view(np.uint32) & np.uint32(0xFFFF0000)).view(f)
+            rest = f(f(height - coarse * f(length & ~0xFFFF)) - coarse * f(length & 0xFFFF))
+            fine = f(f(rest + lost) * approximate)
+            inner = f(coarse * f(steps & 0xFFFF) + f(fine * f(steps)))
+            rate = f(low + f(coarse * f(steps & ~0xFFFF) + inner))
+            worst = max(worst, abs(float(rate) - exact) / float(np.spacing(f(exact))))
+    assert worst <= 2.1

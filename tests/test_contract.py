@@ -1,0 +1,268 @@
+"""Whatever is done to a schedule function can be done to a schedule."""
+
+import copy
+import dataclasses
+import functools
+import inspect
+import pickle
+import subprocess
+import sys
+import weakref
+
+import chex
+import cloudpickle
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+from flax.training.train_state import TrainState
+from jax import export, lax
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
+from oracle import shard_map
+
+import optax_stepping
+from optax_stepping import interop, manual_stepping, scale_by_stepping, stack, stateful
+
+OURS = manual_stepping([4, 8], [0.25, 0.5, 0.125], True)
+
+
+def closure(count):
+    """The same rates, as an Optax schedule."""
+    ramp = optax.linear_schedule(0.25, 0.5, 4)
+    steps = optax.piecewise_constant_schedule(0.5, {4: 0.25})
+    return optax.join_schedules([ramp, steps], [4])(count)
+
+
+def custom_vjp(schedule):
+    @jax.custom_vjp
+    def rate(count):
+        return schedule(count)
+
+    rate.defvjp(lambda count: (schedule(count), None), lambda _, g: (g,))
+    return jax.grad(rate)(3.0)
+
+
+USES = {
+    "call": lambda s: s(3),
+    "jit": lambda s: jax.jit(s)(3),
+    "jit twice": lambda s: (jax.jit(s)(3), jax.jit(s)(5)),
+    "jit of a partial": lambda s: jax.jit(functools.partial(s))(3),
+    "vmap": lambda s: jax.vmap(s)(jnp.arange(12)),
+    "pmap": lambda s: jax.pmap(s)(jnp.arange(2)),
+    "grad": lambda s: jax.grad(s)(3.5) * 0,
+    "value_and_grad": lambda s: jax.value_and_grad(s)(3.0)[0],
+    "jacfwd": lambda s: jax.jacfwd(s)(9.0),
+    "hessian": lambda s: jax.hessian(s)(9.0),
+    "eval_shape": lambda s: jnp.zeros(jax.eval_shape(s, 5).shape),
+    "eval_shape twice": lambda s: len([jax.eval_shape(s, 5), jax.eval_shape(s, 5)]),
+    "make_jaxpr": lambda s: len(jax.make_jaxpr(s)(3).out_avals),
+    "checkpoint": lambda s: jax.checkpoint(s)(3),
+    "named_call": lambda s: jax.named_call(s, name="rate")(3),
+    "cond": lambda s: lax.cond(True, s, lambda c: s(c + 1), 3),
+    "switch": lambda s: lax.switch(0, [s, lambda c: 2 * s(c)], 3),
+    "map": lambda s: lax.map(s, jnp.arange(12)),
+    "scan": lambda s: lax.scan(lambda c, _: (c + 1, s(c)), 0, length=12)[1],
+    "while_loop": lambda s: lax.while_loop(lambda c: s(c) < 0.5, lambda c: c + 1, 0),
+    "vectorize": lambda s: jnp.vectorize(s)(jnp.arange(12).reshape(3, 4)),
+    "pure_callback": lambda s: jax.pure_callback(
+        lambda c: np.float32(s(c)), jax.ShapeDtypeStruct((), jnp.float32), 3
+    ),
+    "custom_vjp": custom_vjp,
+    "export": lambda s: export.export(jax.jit(s))(jnp.int32(0)).call(jnp.int32(3)),
+    "partial": lambda s: functools.partial(s, 3)(),
+    "cache": lambda s: functools.cache(s)(3),
+    "weakref": lambda s: weakref.ref(s)()(3),
+    "dict key": lambda s: {s: 1}[s],
+    "set": lambda s: len({s, s}),
+    "copy": lambda s: copy.copy(s)(3),
+    "deepcopy": lambda s: copy.deepcopy(s)(3),
+    "cloudpickle": lambda s: pickle.loads(cloudpickle.dumps(s))(3),
+    "signature": lambda s: len(inspect.signature(s).parameters),
+    "format": lambda s: len("%s" % s) * 0,  # noqa: UP031
+    "nnx.jit": lambda s: nnx.jit(s)(3),
+    "eqx.filter_jit": lambda s: eqx.filter_jit(s)(3),
+    "join_schedules": lambda s: optax.join_schedules([s, s], [6])(8),
+    "scale_by_schedule": lambda s: optax.scale_by_schedule(s).update(
+        jnp.ones(2), optax.scale_by_schedule(s).init(None)
+    )[0],
+    "inject_hyperparams": lambda s: (
+        optax.inject_hyperparams(optax.sgd)(s).init(jnp.ones(2)).hyperparams["learning_rate"]
+    ),
+    "static argument": lambda s: jax.jit(lambda f, c: f(c), static_argnums=0)(s, 3),
+    "assert_max_traces": lambda s: jax.jit(chex.assert_max_traces(lambda c: s(c), n=1))(3),
+    "tree of functions": lambda s: jax.tree.map(lambda f: f(3), {"a": getattr(s, "__call__", s)}),  # noqa: B004
+}
+
+
+@pytest.mark.parametrize("use", USES)
+def test_ours_and_a_closure(use):
+    chex.clear_trace_counter()
+    ours = USES[use](OURS)
+    chex.clear_trace_counter()
+    theirs = USES[use](closure)
+    if use != "signature":
+        chex.assert_trees_all_equal(
+            jax.tree.map(np.asarray, ours), jax.tree.map(np.asarray, theirs)
+        )
+
+
+class TestVariants(chex.TestCase):
+    """Of the schedule itself."""
+
+    @chex.all_variants
+    def test_itself(self):
+        counts = 3 if "pmap" not in str(self.variant) else jnp.int32(3)
+        np.testing.assert_array_equal(self.variant(OURS)(jnp.int32(counts)), OURS(3))
+
+
+def test_jit_again_and_after_a_failure():
+    """In a process of its own: what does not take weak references crashes it."""
+    code = (
+        "import jax, optax_stepping\n"
+        "s = optax_stepping.manual_stepping([5], [0.1, 0.2])\n"
+        "f = jax.jit(s); g = jax.jit(s); f(1); g(2)\n"
+        "try: f('a')\n"
+        "except TypeError: pass\n"
+        "else: raise SystemExit('accepted')\n"
+        "jax.eval_shape(s, 5); jax.eval_shape(s, 5)\n"
+        "print(float(jax.jit(s)(7)))\n"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.startswith("0.2")
+
+
+def test_arithmetic():
+    for scaled, factor in (
+        (OURS * 2, 2),
+        (2 * OURS, 2),
+        (OURS / 2, 0.5),
+        (np.float32(2) * OURS, 2),
+    ):
+        np.testing.assert_array_equal(scaled(jnp.arange(12)), factor * OURS(jnp.arange(12)))
+    np.testing.assert_array_equal((jnp.float32(3) * OURS)(9), 3 * OURS(9))
+    assert jax.jit(lambda f: (f * OURS)(9))(3.0) == 3 * OURS(9)
+    assert jax.grad(lambda f: (OURS * f)(9))(1.0) == 0.125
+    batch = stack([OURS, OURS]) * 2
+    np.testing.assert_array_equal(batch.rates, 2 * stack([OURS, OURS]).rates)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda s: s * "a",
+        lambda s: s * None,
+        lambda s: s * True,
+        lambda s: s * s,
+        lambda s: 2 / s,
+        lambda s: s + s,
+        lambda s: -s,
+        len,
+        iter,
+        lambda s: s[0],
+        lambda s: s < s,
+    ],
+)
+def test_what_a_tuple_did_is_an_error(wrong):
+    with pytest.raises(TypeError):
+        wrong(OURS)
+
+
+@pytest.mark.parametrize(
+    ("factor", "message"),
+    [
+        (float("nan"), "factor must be finite, got nan"),
+        (np.ones(3), r"factor must be a scalar, got shape \(3,\)"),
+        (1e39, r"factor = 1e\+39 makes rates\[0\] = 0.25 inf in float32"),
+        (1e-46, "makes rates"),
+    ],
+)
+def test_bad_factors(factor, message):
+    with pytest.raises(ValueError, match=message):
+        OURS * factor
+
+
+def importers():
+    class MultiStepLR:
+        milestones, gamma, base_lrs, last_epoch, _last_lr = (3, 5), 0.1, (0.5,), 0, (0.5,)
+        optimizer = None
+
+    yield lambda: interop.from_optax(0.5, {3: 0.1})
+    yield lambda: interop.from_keras({"boundaries": [3], "values": [0.5, 0.25]})
+    yield lambda: interop.from_torch(MultiStepLR())
+    yield lambda: interop.from_detectron2({"STEPS": (5,), "MAX_ITER": 9, "WARMUP_ITERS": 2})
+    yield lambda: interop.from_mmengine(
+        0.1, {"type": "MultiStepLR", "milestones": [2]}, steps_per_epoch=2
+    )
+    yield lambda: interop.from_tf_object_detection("constant_learning_rate { learning_rate: 1 }")
+
+
+MAKERS = {
+    "plain": lambda: optax.sgd(manual_stepping([4, 8], [0.25, 0.5, 0.125], True)),
+    "product": lambda: optax.sgd(2 * manual_stepping([4], [0.25, 0.5])),
+    "join": lambda: optax.sgd(optax_stepping.join([manual_stepping([4], [0.25, 0.5])] * 2, [6])),
+    "injected": lambda: optax.inject_hyperparams(optax.sgd)(manual_stepping([4], [0.25, 0.5])),
+    "stateful": lambda: optax.inject_hyperparams(optax.sgd)(
+        stateful(manual_stepping([4], [0.25, 0.5]))
+    ),
+    "scale_by_stepping": lambda: scale_by_stepping(manual_stepping([4], [0.25, 0.5])),
+} | {f"importer {i}": lambda make=make: optax.sgd(make()) for i, make in enumerate(importers())}
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_a_train_state_made_inside_of_jit_steps_on(name):
+    make, made = MAKERS[name], []
+
+    @jax.jit
+    def create():
+        made.append(make())
+        return TrainState.create(apply_fn=None, params={"w": jnp.ones(2)}, tx=made[-1])
+
+    # The optimizer is static in the state's type, as TrainState has it.
+    state = create()
+    for _ in range(3):
+        state = state.apply_gradients(grads={"w": jnp.ones(2)})
+    assert np.isfinite(state.params["w"]).all()
+
+
+def test_leaves_are_concrete_inside_of_every_trace():
+    made = []
+
+    def make(x):
+        made.append(manual_stepping([4], [0.25, 0.5], warmup_steps=2))
+        made.append(stack([made[-1], made[-1]]))
+        made.append(optax_stepping.pad(made[-2], 5))
+        return x + made[-3](3)
+
+    jax.jit(make)(1.0)
+    jax.vmap(make)(jnp.ones(2))
+    lax.scan(lambda c, _: (make(c), None), 1.0, length=2)
+    nnx.jit(make)(1.0)
+    mesh = Mesh(jax.devices("cpu")[:2], "i")
+    over = shard_map(make, mesh=mesh, in_specs=P("i"), out_specs=P("i"), check_vma=False)
+    jax.jit(over)(jnp.ones(2))
+    jax.grad(make)(1.0)
+    assert len(made) >= 18
+    for schedule in made:
+        for field in dataclasses.fields(schedule):
+            assert not isinstance(getattr(schedule, field.name), jax.core.Tracer)
+
+
+def test_counts_that_define_jax_array():
+    class Count:
+        def __jax_array__(self):
+            return jnp.int32(9)
+
+    assert OURS(Count()) == 0.125
+
+
+def test_boundaries_that_int32_cannot_hold_are_refused():
+    wide = dataclasses.replace(OURS, boundaries=np.array([4, 2**31]))
+    with pytest.raises(ValueError, match=r"boundaries must fit into int32.* got 2147483648"):
+        wide(3)

@@ -1,0 +1,112 @@
+"""Schedules joined and shifted have the rates of their parts, at every count."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from oracle import exact_rate, is_exact_at, schedule_arguments, ulps
+
+from optax_stepping import join, manual_stepping, shift, stack
+
+INT32_MAX = 2**31 - 1
+
+
+@st.composite
+def schedules(draw):
+    steps = st.one_of(st.integers(1, 30), st.integers(1, 30), st.integers(1, INT32_MAX))
+    boundaries = draw(st.lists(steps, max_size=4, unique=True).map(sorted))
+    n = len(boundaries)
+    rates = draw(st.lists(st.floats(-1, 1, width=16), min_size=n + 1, max_size=n + 1))
+    ramps = draw(st.lists(st.booleans(), min_size=n, max_size=n))
+    return manual_stepping(boundaries, rates, interpolate=ramps)
+
+
+def assert_rate(actual, schedule, count):
+    """Held: the bits; on a ramp: 4 ulp (through zero: of the larger rate)."""
+    boundaries, rates, ramps = schedule_arguments(schedule)
+    exact = exact_rate(boundaries, rates, ramps, count)
+    if is_exact_at(boundaries, ramps, count):
+        assert actual == np.float32(float(exact))
+    else:
+        scale = max(map(abs, rates)) if min(rates) < 0 < max(rates) else 0.0
+        assert ulps(actual, exact, scale) <= 4, (actual, float(exact))
+
+
+@given(st.lists(schedules(), min_size=1, max_size=3), st.data())
+def test_join_means_what_optax_means(members, data):
+    size = len(members) - 1
+    starts = data.draw(st.lists(st.integers(0, 60), min_size=size, max_size=size, unique=True))
+    starts = sorted(starts)
+    joined = join(members, starts)
+    theirs = optax.join_schedules(members, starts)
+    counts = [*range(90), 10**6, INT32_MAX]
+    for count, rate in zip(counts, np.asarray(joined(np.array(counts))), strict=True):
+        member = sum(start <= count for start in starts)
+        since = count - (starts[member - 1] if member else 0)
+        assert_rate(rate, members[member], since)
+        np.testing.assert_allclose(rate, theirs(count), rtol=1e-6, atol=1e-7)
+
+
+@given(schedules(), st.one_of(st.integers(-60, 60), st.integers(-INT32_MAX, INT32_MAX)))
+def test_shift_means_counting_from_elsewhere(schedule, steps):
+    shifted = shift(schedule, steps)
+    counts = [*range(70), INT32_MAX // 2, INT32_MAX]
+    for count, rate in zip(counts, np.asarray(shifted(np.array(counts))), strict=True):
+        if count + steps <= INT32_MAX:
+            assert_rate(rate, schedule, max(count + steps, 0))
+
+
+def test_traced_rates():
+    def rates(factor):
+        base = manual_stepping([10, 20], [0.25, 0.5, 0.125], interpolate=[True, False])
+        return shift(join([base * factor, base], [5]), 3)(jnp.arange(30))
+
+    np.testing.assert_allclose(jax.jit(rates)(2.0), rates(2.0), rtol=5e-7)
+    chain = jax.grad(lambda factor: rates(factor)[1])(1.0)
+    np.testing.assert_allclose(chain, 0.35, rtol=1e-6)
+
+
+def test_what_is_left_needs_little_room():
+    plan = manual_stepping([10, 20, 30], [0.4, 0.3, 0.2, 0.1])
+    assert shift(plan, 25).rates.shape == (2,)
+    assert shift(plan, 100).rates.shape == (1,)
+    assert shift(plan, 0).rates.shape == (4,)
+    assert join([plan, plan], [15]).rates.shape == (6,)
+
+
+PLAN = manual_stepping([10], [0.2, 0.1])
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: join([], []), ValueError, "schedules must not be empty"),
+        (lambda: join(PLAN, []), TypeError, "schedules must be a list"),
+        (lambda: join([PLAN, 0.1], [5]), TypeError, r"schedules\[1\] must be a SteppingSchedule"),
+        (lambda: join([PLAN, PLAN], []), ValueError, "got 0 for 2 schedules; write 1"),
+        (lambda: join([PLAN] * 3, [7, 7]), ValueError, r"boundaries\[1\] = 7 after"),
+        (lambda: join([PLAN] * 2, [-1]), ValueError, r"boundaries\[0\] must not be negative"),
+        (
+            lambda: join([PLAN] * 2, [0.5]),
+            TypeError,
+            r"boundaries\[0\] must be an integer, got 0.5",
+        ),
+        (
+            lambda: join([stack([PLAN])] * 2, [5]),
+            ValueError,
+            r"schedules\[0\] must be one schedule",
+        ),
+        (lambda: shift(PLAN, 0.5), TypeError, "steps must be an integer, got 0.5"),
+        (lambda: shift(PLAN, 2**31), ValueError, "steps must fit into int32"),
+        (lambda: shift(0.1, 3), TypeError, "schedule must be a SteppingSchedule, got 0.1"),
+        (lambda: shift(stack([PLAN]), 3), ValueError, "members from unstack"),
+        (lambda: jax.jit(lambda s: shift(s, 3)(1))(PLAN), ValueError, "known boundaries and ramps"),
+        (lambda: jax.jit(lambda n: shift(PLAN, n)(1))(3), ValueError, "steps must be known"),
+    ],
+)
+def test_errors(call, error, message):
+    with pytest.raises(error, match=message):
+        call()

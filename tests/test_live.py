@@ -1,0 +1,446 @@
+"""The schedule in the optimizer state: same rates, editable, visible, checkpointed."""
+
+import dataclasses
+import pickle
+
+import chex
+import flax.serialization
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import orbax.checkpoint as ocp
+import pytest
+from flax import nnx
+from jax import export
+from optax import contrib
+from optax.schedules import StatefulSchedule
+
+from optax_stepping import (
+    SteppingState,
+    get_state,
+    join,
+    manual_stepping,
+    pad,
+    scale_by_stepping,
+    set_schedule,
+    shift,
+    stack,
+    stateful,
+)
+
+SCHEDULE = manual_stepping([5, 9, 14], [2**-5, 0.05, 0.01, 0.005], warmup_steps=4)
+DECAY = manual_stepping([3, 8], [0.1, 0.01, 0.0])
+
+
+def init_params(dtype=jnp.float32):
+    return {"w": jnp.arange(6, dtype=dtype).reshape(2, 3) / 6, "b": jnp.zeros(3, dtype)}
+
+
+def loss_fn(params):
+    return jnp.sum((jnp.ones((4, 2), params["w"].dtype) @ params["w"] + params["b"] - 1) ** 2)
+
+
+def make_step(optimizer, traces=None):
+    def step(params, opt_state):
+        updates, opt_state = optimizer.update(jax.grad(loss_fn)(params), opt_state, params)
+        return optax.apply_updates(params, updates), opt_state
+
+    return jax.jit(step if traces is None else chex.assert_max_traces(step, n=traces))
+
+
+def make_adamw(learning_rate, weight_decay=1e-4):
+    return optax.inject_hyperparams(optax.adamw)(
+        learning_rate=learning_rate, weight_decay=weight_decay, b2=0.9
+    )
+
+
+def train(optimizer, steps, params, opt_state=None):
+    step = make_step(optimizer)
+    opt_state = optimizer.init(params) if opt_state is None else opt_state
+    rates = []
+    for _ in range(steps):
+        params, opt_state = step(params, opt_state)
+        rates.append(opt_state.hyperparams)
+    return params, opt_state, rates
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_the_rates_of_the_stateless_one(dtype):
+    params = init_params(dtype)
+    ours, _, our_rates = train(make_adamw(stateful(SCHEDULE), stateful(DECAY)), 20, params)
+    plain, _, plain_rates = train(make_adamw(SCHEDULE, DECAY), 20, params)
+    chex.assert_trees_all_equal_shapes_and_dtypes((ours, our_rates), (plain, plain_rates))
+    chex.assert_trees_all_equal(our_rates, plain_rates)
+    # The schedule is an argument here and a constant there, so XLA may fuse differently.
+    if dtype == jnp.float32:
+        chex.assert_trees_all_close(ours, plain, rtol=1e-6, atol=1e-7)
+    else:
+        as_float = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), (ours, plain))
+        chex.assert_trees_all_close(*as_float, rtol=2**-7, atol=2**-8)
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "weight_decay", "b1", "b2"])
+def test_any_hyperparameter(name):
+    schedule = manual_stepping([2, 4], [0.5, 0.25, 0.125])
+    optimizer = optax.inject_hyperparams(optax.adamw)(
+        **{"learning_rate": 0.1, name: stateful(schedule)}
+    )
+    _, _, rates = train(optimizer, 6, init_params())
+    assert [float(rate[name]) for rate in rates] == [0.5, 0.5, 0.25, 0.25, 0.125, 0.125]
+
+
+def test_it_is_an_optax_stateful_schedule():
+    schedule = stateful(SCHEDULE)
+    assert isinstance(schedule, StatefulSchedule)
+    state = schedule.init()
+    assert type(state) is SteppingState
+    assert state.count.dtype == jnp.int32
+    state = schedule.update(state, value=3.0)
+    assert (int(state.count), schedule(state, value=3.0)) == (1, SCHEDULE(1))
+    assert "boundaries=[4, 5, 9, 14]" in repr(schedule)
+    last = state._replace(count=jnp.int32(2**31 - 1))
+    assert schedule.update(last).count == 2**31 - 1
+
+
+@pytest.mark.parametrize("wrong", [0.1, None, lambda count: 0.1, (1, 2, 3)])
+def test_only_schedules(wrong):
+    with pytest.raises(TypeError, match=r"must be a SteppingSchedule.*manual_stepping\("):
+        stateful(wrong)
+
+
+def test_an_edit_takes_effect_in_the_next_step_without_a_trace():
+    chex.clear_trace_counter()
+    optimizer = make_adamw(stateful(SCHEDULE))
+    step = make_step(optimizer, traces=1)
+    params = init_params()
+    opt_state = optimizer.init(params)
+    params, opt_state = step(params, opt_state)
+    new = manual_stepping([3, 6, 9, 12], [0.5, 0.4, 0.3, 0.2, 0.1])
+    opt_state = set_schedule(opt_state, new)
+    for count in range(1, 14):
+        params, opt_state = step(params, opt_state)
+        assert opt_state.hyperparams["learning_rate"] == new(count)
+
+
+def test_one_hyperparameter_among_several():
+    optimizer = optax.chain(
+        optax.clip_by_global_norm(1.0), make_adamw(stateful(SCHEDULE), stateful(DECAY))
+    )
+    opt_state = optimizer.init(init_params())
+    new = manual_stepping([3, 8], [0.2, 0.02, 0.002])
+    opt_state = set_schedule(opt_state, new, "weight_decay")
+    states = opt_state[1].hyperparams_states
+    chex.assert_trees_all_equal(states["weight_decay"].schedule, new)
+    chex.assert_trees_all_equal(states["learning_rate"].schedule, SCHEDULE)
+
+
+PLAN = manual_stepping([20, 40], [0.4, 0.2, 0.1], warmup_steps=10)
+
+
+def edited(opt_state, edit):
+    live = get_state(opt_state)
+    return set_schedule(opt_state, edit(live))
+
+
+EDITS = {
+    # What is done to the state at count c, and the rate that is wanted at a later count k.
+    "drop": (lambda live: PLAN / 8, lambda c, k: PLAN(k) / 8),
+    "hold": (
+        lambda live: join(
+            [manual_stepping([], [live.rate]), shift(PLAN, live.count)], [live.count + 30]
+        ),
+        lambda c, k: PLAN(c) if k < c + 30 else PLAN(k - 30),
+    ),
+    "cool down": (
+        lambda live: shift(manual_stepping([10], [live.rate, 0.0], interpolate=True), -live.count),
+        lambda c, k: PLAN(c) * max(0, 1 - (k - c) / 10),
+    ),
+    "go back": (lambda live: PLAN, lambda c, k: PLAN(k)),
+}
+
+
+@pytest.mark.parametrize("count", [0, 3, 10, 25, 100])
+@pytest.mark.parametrize("name", EDITS)
+@pytest.mark.parametrize("form", ["scale_by_stepping", "inject_hyperparams"])
+def test_the_four_edits_of_a_bad_night(form, name, count):
+    edit, wanted = EDITS[name]
+    plan = pad(PLAN, 8)
+    optimizer = {
+        "scale_by_stepping": lambda: scale_by_stepping(plan),
+        "inject_hyperparams": lambda: optax.inject_hyperparams(optax.sgd)(stateful(plan)),
+    }[form]()
+    chex.clear_trace_counter()
+    step = jax.jit(
+        chex.assert_max_traces(lambda state: optimizer.update(jnp.ones(2), state)[1], n=1)
+    )
+    opt_state = optimizer.init(jnp.zeros(2))
+    for _ in range(count):
+        opt_state = step(opt_state)
+    opt_state = edited(opt_state, edit)
+    for k in range(count, count + 60):
+        assert int(get_state(opt_state).count) == k
+        np.testing.assert_allclose(get_state(opt_state).rate, wanted(count, k), rtol=4e-7)
+        opt_state = step(opt_state)
+
+
+def test_the_current_rate_is_visible():
+    optimizer = optax.chain(optax.clip(1.0), make_adamw(stateful(SCHEDULE)))
+    params = init_params()
+    opt_state = optimizer.init(params)
+    assert get_state(opt_state).rate == SCHEDULE(0)
+    inside = jax.jit(lambda s: get_state(s).rate)
+    for count in range(1, 8):
+        _, opt_state = make_step(optimizer)(params, opt_state)
+        assert opt_state[1].hyperparams["learning_rate"] == SCHEDULE(count - 1)
+        assert get_state(opt_state).rate == SCHEDULE(count)
+        assert inside(opt_state) == SCHEDULE(count)
+
+
+def test_a_donated_state_leaves_the_schedule_alive():
+    optimizer = make_adamw(stateful(SCHEDULE), stateful(SCHEDULE))
+    step = jax.jit(lambda s: optimizer.update(init_params(), s, init_params())[1], donate_argnums=0)
+    for _ in range(2):
+        step(step(optimizer.init(init_params())))
+    assert SCHEDULE(12) == np.float32(0.01)
+
+
+def through_pickle(opt_state, like, path):
+    del like, path
+    return pickle.loads(pickle.dumps(jax.device_get(opt_state)))
+
+
+def through_flax(opt_state, like, path):
+    del path
+    return flax.serialization.from_bytes(like, flax.serialization.to_bytes(opt_state))
+
+
+def through_orbax(opt_state, like, path):
+    with ocp.StandardCheckpointer() as checkpointer:
+        checkpointer.save(path / "state", opt_state)
+        checkpointer.wait_until_finished()
+        return checkpointer.restore(path / "state", like)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+@pytest.mark.parametrize("through", [through_pickle, through_flax, through_orbax])
+def test_a_restored_run_continues_to_the_bit(through, dtype, tmp_path):
+    optimizer = make_adamw(stateful(SCHEDULE), stateful(DECAY))
+    edited = manual_stepping([6, 9, 11, 14], [0.05, 0.2, 0.1, 0.03, 0.02], warmup_steps=0)
+    params, opt_state, _ = train(optimizer, 7, init_params(dtype))
+    opt_state = set_schedule(opt_state, edited, "learning_rate")
+    like = (init_params(dtype), optimizer.init(init_params(dtype)))
+    saved = (params, opt_state)
+    restored = through(saved, like, tmp_path)
+    chex.assert_trees_all_equal_dtypes(saved, restored)
+    undisturbed = train(optimizer, 9, *saved)
+    resumed = train(optimizer, 9, *restored)
+    chex.assert_trees_all_equal(undisturbed, resumed)
+    chex.assert_trees_all_equal_dtypes(undisturbed, resumed)
+
+
+def test_a_vmapped_state_is_edited_per_member():
+    members = [manual_stepping([4], [0.1 * (i + 1), 0.01]) for i in range(3)]
+
+    def init(schedule):
+        return make_adamw(stateful(schedule)).init(init_params())
+
+    @jax.jit
+    @jax.vmap
+    def step(opt_state):
+        optimizer = make_adamw(stateful(members[0]))
+        return optimizer.update(init_params(), opt_state, init_params())[1]
+
+    opt_state = step(jax.vmap(init)(stack(members)))
+    batch = get_state(opt_state).schedule
+    batch = dataclasses.replace(batch, rates=batch.rates.at[1].set(jnp.array([0.7, 0.6])))
+    opt_state = set_schedule(opt_state, batch)
+    rates = []
+    for _ in range(5):
+        opt_state = step(opt_state)
+        rates.append(opt_state.hyperparams["learning_rate"])
+    expected = np.float32([[0.1, 0.7, 0.3]] * 3 + [[0.01, 0.6, 0.01]] * 2)
+    np.testing.assert_array_max_ulp(np.stack(rates), expected, maxulp=1)
+
+
+def muon_dimensions(params):
+    return jax.tree.map(lambda _: contrib.MuonDimensionNumbers(), params)
+
+
+MUON = {"weight_dimension_numbers": muon_dimensions}
+SCALED = {
+    "sgd": (lambda rate: optax.sgd(rate), list),
+    "momentum": (lambda rate: optax.sgd(rate, momentum=0.9), lambda: [optax.trace(0.9)]),
+    "adam": (optax.adam, lambda: [optax.scale_by_adam()]),
+    "adamw": (
+        lambda rate: optax.adamw(rate, weight_decay=1e-4),
+        lambda: [optax.scale_by_adam(), optax.add_decayed_weights(1e-4)],
+    ),
+    "lion": (
+        lambda rate: optax.lion(rate, weight_decay=1e-3),
+        lambda: [optax.scale_by_lion(), optax.add_decayed_weights(1e-3)],
+    ),
+    "lamb": (
+        lambda rate: optax.lamb(rate),
+        lambda: [
+            optax.scale_by_adam(eps=1e-6),
+            optax.add_decayed_weights(0.0),
+            optax.scale_by_trust_ratio(),
+        ],
+    ),
+    "muon": (
+        lambda rate: optax.chain(optax.contrib.scale_by_muon(), optax.scale_by_learning_rate(rate)),
+        lambda: [optax.contrib.scale_by_muon()],
+    ),
+}
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+@pytest.mark.parametrize("name", SCALED)
+def test_scale_by_stepping_is_scale_by_learning_rate(name, dtype):
+    """Bit for bit, op by op: what a compiler fuses differs with what stands beside it."""
+    whole, parts = SCALED[name]
+    results = []
+    with jax.disable_jit():
+        for optimizer in (whole(SCHEDULE), optax.chain(*parts(), scale_by_stepping(SCHEDULE))):
+            params = {"w": jnp.arange(1, 7, dtype=dtype).reshape(2, 3) / 6}
+            state = optimizer.init(params)
+            for i in range(20):
+                grads = jax.tree.map(lambda p, i=i: p * (1 + i % 3) - 0.25, params)
+                updates, state = optimizer.update(grads, state, params)
+                params = optax.apply_updates(params, updates)
+            results.append(params)
+    chex.assert_trees_all_equal(*results)
+    chex.assert_trees_all_equal_dtypes(*results)
+    chex.assert_tree_all_finite(results)
+
+
+def test_bfloat16_needs_no_float32_hyperparameters():
+    """Where inject_hyperparams rounds b2 = 0.999 to 1, as the documents say."""
+    params = init_params(jnp.bfloat16)
+    injected = optax.inject_hyperparams(optax.adam)(stateful(SCHEDULE))
+    updates, _ = injected.update(params, injected.init(params), params)
+    assert any(np.isnan(np.float32(leaf)).any() for leaf in jax.tree.leaves(updates))
+    ours = optax.chain(optax.scale_by_adam(), scale_by_stepping(SCHEDULE))
+    updates, _ = ours.update(params, ours.init(params), params)
+    chex.assert_tree_all_finite(updates)
+
+
+def test_flip_sign():
+    updates, _ = scale_by_stepping(SCHEDULE, flip_sign=False).update(
+        jnp.ones(2), scale_by_stepping(SCHEDULE).init(None)
+    )
+    np.testing.assert_array_equal(updates, SCHEDULE(0) * jnp.ones(2))
+    with pytest.raises(TypeError, match="flip_sign must be True or False, got 1"):
+        scale_by_stepping(SCHEDULE, flip_sign=1)
+
+
+def test_under_multi_transform_and_multi_steps():
+    optimizer = optax.MultiSteps(
+        optax.multi_transform(
+            {"encoder": scale_by_stepping(SCHEDULE), "decoder": scale_by_stepping(DECAY)},
+            {"w": "encoder", "b": "decoder"},
+        ),
+        every_k_schedule=2,
+    )
+    params = init_params()
+    opt_state = optimizer.init(params)
+    opt_state = set_schedule(opt_state, DECAY / 2, "decoder")
+    step = jax.jit(lambda s: optimizer.update(params, s, params)[1])
+    for i in range(12):
+        assert get_state(opt_state, "encoder").rate == SCHEDULE(i // 2)
+        assert get_state(opt_state, ("inner_opt_state", "decoder")).rate == (DECAY / 2)(i // 2)
+        opt_state = step(opt_state)
+
+
+def test_which_state():
+    opt_state = make_adamw(stateful(SCHEDULE), stateful(DECAY)).init(init_params())
+    for name in (None, "hyperparams_states", ("hyperparams_states",)):
+        with pytest.raises(ValueError, match=r"fits 2 states: opt_state\.hyperparams_states"):
+            get_state(opt_state, name)
+    with pytest.raises(ValueError, match=r"'momentum' occurs in no path; there are: opt_state"):
+        set_schedule(opt_state, DECAY, "momentum")
+    with pytest.raises(ValueError, match="no SteppingState; make the optimizer with"):
+        get_state(optax.sgd(0.1).init(init_params()))
+    with pytest.raises(TypeError, match=r"name must be a word or a tuple of words, got 3"):
+        get_state(opt_state, 3)
+
+
+def test_what_does_not_fit():
+    opt_state = scale_by_stepping(DECAY).init(None)
+    with pytest.raises(ValueError, match=r"5 stages, the state has room for 3; .* num_stages=5"):
+        set_schedule(opt_state, SCHEDULE)
+    with pytest.raises(ValueError, match=r"batch shape \(2,\), the state has \(\)"):
+        set_schedule(opt_state, stack([DECAY, DECAY]))
+    half = dataclasses.replace(DECAY, rates=DECAY.rates.astype(jnp.float16))
+    with pytest.raises(TypeError, match="float16, the state has float32"):
+        set_schedule(opt_state, half)
+    for wrong in (0.1, stateful(DECAY), None, opt_state):
+        with pytest.raises(TypeError, match="schedule must be a SteppingSchedule"):
+            set_schedule(opt_state, wrong)
+
+
+def test_the_wrong_place_says_what_to_write():
+    params = init_params()
+    optimizer = optax.adam(stateful(SCHEDULE))
+    with pytest.raises(TypeError, match=r"optax.adamw\(schedule\); stateful\(schedule\) goes"):
+        optimizer.update(params, optimizer.init(params), params)
+    optimizer = optax.inject_hyperparams(optax.sgd)(stateful(SCHEDULE))
+    opt_state = optimizer.init(params)
+    opt_state.hyperparams_states["learning_rate"] = 0.1
+    with pytest.raises(TypeError, match=r"got 0\.1 of type float.* To hold a rate, write"):
+        optimizer.update(params, opt_state, params)
+
+
+def test_an_edit_is_a_copy_and_keeps_the_program():
+    optimizer = scale_by_stepping(pad(SCHEDULE, 8))
+    step = jax.jit(lambda s: optimizer.update(jnp.ones(2), s)[1], donate_argnums=0)
+    opt_state = step(set_schedule(optimizer.init(None), SCHEDULE))
+    opt_state = step(set_schedule(opt_state, SCHEDULE))
+    assert step._cache_size() == 1
+    assert SCHEDULE(12) == np.float32(0.01)
+    inside = jax.jit(lambda s: set_schedule(s, DECAY))(opt_state)
+    chex.assert_trees_all_equal(inside, set_schedule(opt_state, DECAY))
+
+
+def test_a_checkpoint_counts_more_than_the_script():
+    """A restored state brings its schedule along; one line says otherwise."""
+    saved = scale_by_stepping(pad(SCHEDULE, 8)).init(None)
+    changed = pad(DECAY, 8)
+    blank = scale_by_stepping(changed).init(None)
+    restored = flax.serialization.from_bytes(blank, flax.serialization.to_bytes(saved))
+    assert get_state(restored).rate == SCHEDULE(0)
+    assert get_state(set_schedule(restored, changed)).rate == DECAY(0)
+
+
+def test_export_of_a_step():
+    optimizer = scale_by_stepping(SCHEDULE)
+    exported = export.export(jax.jit(optimizer.update))(jnp.ones(2), optimizer.init(None))
+    updates, state = export.deserialize(exported.serialize()).call(
+        jnp.ones(2), optimizer.init(None)
+    )
+    assert type(state) is SteppingState
+    np.testing.assert_array_equal(updates, -SCHEDULE(0) * np.ones(2))
+
+
+@pytest.mark.parametrize("form", ["scale_by_stepping", "inject_hyperparams"])
+def test_nnx_optimizer(form):
+    optimizer = {
+        "scale_by_stepping": scale_by_stepping(pad(SCHEDULE, 8)),
+        "inject_hyperparams": optax.inject_hyperparams(optax.sgd)(stateful(pad(SCHEDULE, 8))),
+    }[form]
+    model = nnx.Linear(2, 1, rngs=nnx.Rngs(0))
+    trainer = nnx.Optimizer(model, optimizer, wrt=nnx.Param)
+
+    @nnx.jit
+    def step(model, trainer):
+        grads = nnx.grad(lambda m: jnp.mean(m(jnp.ones((3, 2))) ** 2))(model)
+        trainer.update(model, grads)
+
+    step(model, trainer)
+    assert get_state(trainer.opt_state).rate == SCHEDULE(1)
+    trainer.opt_state = set_schedule(trainer.opt_state, DECAY)
+    assert get_state(trainer.opt_state).rate == DECAY(1)
+    step(model, trainer)
+    assert get_state(trainer.opt_state).rate == DECAY(2)
+    assert SCHEDULE(trainer.step) == SCHEDULE(2)
