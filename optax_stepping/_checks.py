@@ -7,13 +7,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 INT32_MAX = 2**31 - 1
 
 
 def is_traced(value: Any) -> bool:
     """Whether ``value`` is only known when the compiled program runs."""
-    return isinstance(value, jax.core.Tracer)
+    return isinstance(value, Tracer)
 
 
 def is_real(dtype: Any) -> bool:

@@ -13,7 +13,6 @@ import orbax.checkpoint as ocp
 import pytest
 from flax import nnx
 from jax import export
-from optax import contrib
 from optax.schedules import StatefulSchedule
 
 from optax_stepping import (
@@ -263,11 +262,6 @@ def test_a_vmapped_state_is_edited_per_member():
     np.testing.assert_array_max_ulp(np.stack(rates), expected, maxulp=1)
 
 
-def muon_dimensions(params):
-    return jax.tree.map(lambda _: contrib.MuonDimensionNumbers(), params)
-
-
-MUON = {"weight_dimension_numbers": muon_dimensions}
 SCALED = {
     "sgd": (lambda rate: optax.sgd(rate), list),
     "momentum": (lambda rate: optax.sgd(rate, momentum=0.9), lambda: [optax.trace(0.9)]),
@@ -287,10 +281,6 @@ SCALED = {
             optax.add_decayed_weights(0.0),
             optax.scale_by_trust_ratio(),
         ],
-    ),
-    "muon": (
-        lambda rate: optax.chain(optax.contrib.scale_by_muon(), optax.scale_by_learning_rate(rate)),
-        lambda: [optax.contrib.scale_by_muon()],
     ),
 }
 
