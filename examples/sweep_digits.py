@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from optax_stepping import SteppingSchedule, manual_stepping, stack
+from optax_stepping._options import png_file, positive_int
 
 
 class Point(NamedTuple):
@@ -116,12 +117,10 @@ def draw(grid: Sequence[Point], log_losses: np.ndarray, output: Path) -> None:
 def main() -> None:
     """Reads the command line and sweeps."""
     parser = argparse.ArgumentParser(description="Train 64 schedules at once, in one program.")
-    parser.add_argument(
-        "--steps", type=digits_model.positive_int, default=300, help="length of training"
-    )
+    parser.add_argument("--steps", type=positive_int, default=300, help="length of training")
     parser.add_argument(
         "--output",
-        type=digits_model.png_file,
+        type=png_file,
         default="sweep_digits.png",
         help="the picture to draw",
     )

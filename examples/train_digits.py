@@ -18,6 +18,7 @@ from rich.progress import track
 from rich.table import Table
 
 from optax_stepping import SteppingSchedule, describe, manual_stepping
+from optax_stepping._options import list_of, png_file, positive_int
 
 BATCH_SIZE = 32
 HIDDEN_UNITS = 32
@@ -149,47 +150,19 @@ def _draw(rates: np.ndarray, losses: np.ndarray, output: Path) -> None:
     figure.savefig(output, dpi=120)
 
 
-def numbers(kind: type) -> Any:
-    """A parser of numbers with commas between them."""
-
-    def parse(text: str) -> list:
-        return [kind(item) for item in text.split(",")] if text else []
-
-    parse.__name__ = f"comma-separated {kind.__name__}"
-    return parse
-
-
-def positive_int(text: str) -> int:
-    """A number of steps."""
-    value = int(text)
-    if value <= 0:
-        raise argparse.ArgumentTypeError(f"{text} is not positive")
-    return value
-
-
-def png_file(text: str) -> Path:
-    """A path that can be written to, checked before any training."""
-    path = Path(text)
-    if path.suffix != ".png":
-        raise argparse.ArgumentTypeError(f"{text} does not end in .png")
-    if not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"there is no folder {str(path.parent)!r}")
-    return path
-
-
 def main() -> None:
     """Reads the command line and trains."""
     parser = argparse.ArgumentParser(description="Train a classifier of handwritten digits.")
     parser.add_argument(
         "--boundaries",
-        type=numbers(int),
+        type=list_of(int),
         default=[1000, 2000, 3000],
         metavar="1000,2000",
         help="steps at which the rate changes ('' for a constant)",
     )
     parser.add_argument(
         "--rates",
-        type=numbers(float),
+        type=list_of(float),
         default=[0.1, 0.05, 0.01, 0.005],
         metavar="0.1,0.01,0.001",
         help="one rate more than boundaries",

@@ -1,12 +1,13 @@
 """The command line: ``python -m optax_stepping``."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from optax_stepping import SteppingSchedule, describe, interop, manual_stepping, plot
 from optax_stepping._extras import import_extra
+from optax_stepping._options import list_of, png_file, positive_int
 from optax_stepping.interop._pipeline_config import read_num_steps
 
 
@@ -31,13 +32,13 @@ def _make_parser() -> argparse.ArgumentParser:
     show = commands.add_parser("show", help="print and draw the stages of a schedule")
     show.add_argument(
         "--boundaries",
-        type=_list_of(int),
+        type=list_of(int),
         metavar="1000,2000",
         help="steps at which the rate changes ('' for a constant)",
     )
     show.add_argument(
         "--rates",
-        type=_list_of(float),
+        type=list_of(float),
         metavar="0.1,0.01,0.001",
         help="one rate more than boundaries",
     )
@@ -58,9 +59,9 @@ def _make_parser() -> argparse.ArgumentParser:
         help="read the schedule, and the length of training, of a TF Object Detection API config",
     )
     show.add_argument(
-        "--total-steps", type=_positive_int, metavar="N", help="the length of training"
+        "--total-steps", type=positive_int, metavar="N", help="the length of training"
     )
-    show.add_argument("--png", type=_png, metavar="FILE", help="draw the schedule into FILE")
+    show.add_argument("--png", type=png_file, metavar="FILE", help="draw the schedule into FILE")
     show.set_defaults(command=_show, name="show")
     return parser
 
@@ -103,30 +104,6 @@ def _show(options: argparse.Namespace) -> None:
         plot(schedule, total_steps, figure.subplots())
         figure.savefig(options.png, dpi=120)
         print(f"drawn: {options.png}")
-
-
-def _list_of(kind: Callable[[str], Any]) -> Callable[[str], list]:
-    def parse(text: str) -> list:
-        return [kind(item) for item in text.split(",")] if text else []
-
-    parse.__name__ = f"comma-separated {kind.__name__}"
-    return parse
-
-
-def _positive_int(text: str) -> int:
-    value = int(text)
-    if value <= 0:
-        raise argparse.ArgumentTypeError(f"{text} is not positive")
-    return value
-
-
-def _png(text: str) -> Path:
-    path = Path(text)
-    if path.suffix != ".png":
-        raise argparse.ArgumentTypeError(f"{text} does not end in .png")
-    if not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"there is no folder {str(path.parent)!r}")
-    return path
 
 
 if __name__ == "__main__":

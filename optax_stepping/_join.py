@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from optax_stepping._checks import integer, is_traced, sequence
-from optax_stepping._pieces import Piece, delayed, pieces_of, section, to_schedule
+from optax_stepping._pieces import Piece, delayed, in_sequence, pieces_of, section, to_schedule
 from optax_stepping._schedule import SteppingSchedule, check_schedule
 
 
@@ -63,10 +63,7 @@ def join(schedules: Sequence[SteppingSchedule], boundaries: Sequence[int]) -> St
                 f"boundaries must be strictly increasing, got boundaries[{i}] = {step} after "
                 f"boundaries[{i - 1}] = {before}; write each step once, in ascending order."
             )
-    pieces: list[Piece] = []
-    for curve, start, end in zip(curves, [0, *steps], [*steps, None], strict=True):
-        pieces += delayed(section(curve, 0, None if end is None else end - start), start)
-    return to_schedule(pieces)
+    return to_schedule(in_sequence(curves, steps))
 
 
 def shift(schedule: SteppingSchedule, steps: int) -> SteppingSchedule:

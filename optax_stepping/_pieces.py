@@ -63,6 +63,14 @@ def delayed(pieces: Sequence[Piece], steps: int) -> list[Piece]:
     return [piece._replace(start=piece.start + steps) for piece in pieces]
 
 
+def in_sequence(curves: Sequence[Sequence[Piece]], starts: Sequence[int]) -> list[Piece]:
+    """The first curve, then each of the others from its start on, counted from there."""
+    pieces = []
+    for curve, start, end in zip(curves, [0, *starts], [*starts, None], strict=True):
+        pieces += delayed(section(curve, 0, None if end is None else end - start), start)
+    return pieces
+
+
 def on_line(value: Any, end_value: Any, step: int, length: int) -> Any:
     """The value after ``step`` of ``length`` steps."""
     if step in (0, length):

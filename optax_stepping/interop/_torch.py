@@ -7,7 +7,7 @@ from typing import Any
 import jax
 
 from optax_stepping._checks import INT32_MAX, integer
-from optax_stepping._pieces import Piece, delayed, section
+from optax_stepping._pieces import Piece, in_sequence
 from optax_stepping._schedule import SteppingSchedule
 from optax_stepping.interop._factors import decays, multiply, periodic_decays, scaled
 from optax_stepping.interop._refusals import NOT_IN_STAGES, not_in_stages
@@ -63,7 +63,7 @@ def from_torch(
     end = INT32_MAX + 1 if total_steps is None else total_steps
     curves = [_TORCH_CURVES[type(part).__name__](part, base, end) for part in parts]
     if kind == "SequentialLR":
-        pieces = _in_sequence(curves, list(scheduler._milestones))
+        pieces = in_sequence(curves, list(scheduler._milestones))
     else:
         pieces = multiply(curves, "scheduler")
     if total_steps is not None:
@@ -115,14 +115,6 @@ _TORCH_CURVES = {
     "ConstantLR": _constant,
     "LinearLR": _linear,
 }
-
-
-def _in_sequence(curves: list[list[Piece]], milestones: list[int]) -> list[Piece]:
-    """Each curve from its milestone on, counted from there."""
-    pieces = []
-    for curve, start, end in zip(curves, [0, *milestones], [*milestones, None], strict=True):
-        pieces += delayed(section(curve, 0, None if end is None else end - start), start)
-    return pieces
 
 
 def _until(pieces: list[Piece], end: int) -> list[Piece]:
