@@ -83,14 +83,6 @@ def sequence(name: str, values: Any, example: str) -> Sequence[Any]:
     return values
 
 
-def check_count_dtype(dtype: np.dtype) -> None:
-    if not is_real(dtype):
-        raise TypeError(
-            f"count must have an integer or floating dtype, got {dtype}; counts are optimizer "
-            f"steps, such as 0, 1, 2."
-        )
-
-
 def check_leaves(boundaries: jax.Array, rates: jax.Array, ramps: jax.Array) -> None:
     """Refuses a batch, and what ``dataclasses.replace`` may have brought together."""
     if boundaries.ndim != 1:

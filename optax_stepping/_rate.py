@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from optax_stepping._checks import INT32_MAX, check_count_dtype, check_leaves
+from optax_stepping._checks import INT32_MAX, check_leaves
+from optax_stepping._count import at_least_single, whole_steps
 
 # All comparisons at once are the fastest search, but from 64 boundaries on, compilers keep
 # them in memory for every count. Of more than FLAT, the block that holds the stage is searched
@@ -23,21 +24,18 @@ def rates_at(boundaries, rates, ramps, counts, unknown=None):
     """
     boundaries, rates, ramps, counts = map(jnp.asarray, (boundaries, rates, ramps, counts))
     check_leaves(boundaries, rates, ramps)
-    check_count_dtype(counts.dtype)
     if jnp.issubdtype(counts.dtype, jnp.floating):
         unknown = jnp.isnan(counts)
     # On a GPU, XLA gives a search among a power of two a kernel of its own; among up to ten
     # other boundaries it becomes part of the kernels that use the rate.
-    padding = {1: 2, 2: 1, 4: 1, 8: 1}.get(boundaries.size, 0)
-    rate_at = functools.partial(
-        _rate_at,
-        jnp.pad(_whole_steps(boundaries), (padding, 0)),
-        jnp.pad(rates.astype(_at_least_single(rates.dtype)), (padding, 0), mode="edge"),
-        jnp.pad(ramps, (padding, 0)),
-    )
+    padding = {2: 1, 4: 1, 8: 1}.get(boundaries.size, 0)
+    pad = functools.partial(jnp.pad, pad_width=(padding, 0))
+    boundaries, ramps = pad(whole_steps(boundaries)), pad(ramps)
+    rates = pad(rates.astype(at_least_single(rates.dtype)), mode="edge")
+    rate_at = functools.partial(_rate_at, boundaries, rates, ramps)
     for _ in range(counts.ndim):
         rate_at = jax.vmap(rate_at)
-    found = rate_at(_whole_steps(counts))
+    found = rate_at(whole_steps(counts))
     return found if unknown is None else jnp.where(unknown, jnp.nan, found)
 
 
@@ -60,7 +58,12 @@ def _stage_at(boundaries, count, flat=FLAT):
     padding = -boundaries.size % BLOCK
     blocks = jnp.pad(boundaries, (padding, 0), constant_values=-INT32_MAX - 1).reshape(-1, BLOCK)
     passed = _stage_at(blocks[:-1, -1], count, BLOCK)
-    return passed * BLOCK - padding + _stage_at(_pick(blocks, passed), count)
+    block, first = _pick(blocks, passed), passed * BLOCK - padding
+    if len(blocks) <= BLOCK**2:
+        return first + _stage_at(block, count)
+    # Compilers add levels up at the end, and keep an array of each until then: four are too many.
+    # What is within a reduction is added up at once.
+    return jnp.sum((block <= count) + jnp.where(jnp.arange(BLOCK) == 0, first, 0))
 
 
 def _ends_of_stages(boundaries, rates, ramps):
@@ -85,7 +88,6 @@ def _rate_between(small, large, origin, length, count):
     # Scaled by a power of two, no product or difference leaves the range of normal numbers.
     limit = jnp.abs(large)
     scale = jnp.where(limit < 2.0**-32, 2.0**94, jnp.where(limit > 2.0**64, 2.0**-64, 1.0))
-    scale = scale.astype(small.dtype)
     low, high = small * scale, large * scale
     # The slope in two parts. Products of the 8 bits of the coarse one with 16 bits of an integer
     # are exact, so the fine one makes up for every rounding until then, also for that of a
@@ -121,18 +123,3 @@ _within.defjvps(None, lambda tangent, *_: tangent)
 def _pick(leaf, index):
     # An unsigned index, valid by construction: no bounds checks, no wrapping.
     return leaf.at[index.astype(jnp.uint32)].get(mode="promise_in_bounds")
-
-
-def _whole_steps(counts):
-    """As int32, of which negative ones read as 0 later; fractions are steps under way."""
-    if jnp.issubdtype(counts.dtype, jnp.floating):
-        counts = counts.astype(_at_least_single(counts.dtype))
-        small = jnp.where(counts < 2.0**31, jnp.maximum(counts, 0), 0).astype(jnp.int32)
-        return jnp.where(counts >= 2.0**31, INT32_MAX, small)
-    if jnp.iinfo(counts.dtype).max > INT32_MAX:
-        counts = jnp.clip(counts, 0, INT32_MAX)
-    return counts.astype(jnp.int32)
-
-
-def _at_least_single(dtype):
-    return dtype if dtype == jnp.float64 else jnp.float32

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import export
 
-from optax_stepping._checks import INT32_MAX, check_count_dtype, is_traced, real, shown
+from optax_stepping._checks import INT32_MAX, is_traced, real, shown
+from optax_stepping._count import on_host
 from optax_stepping._rate import rates_at
 
 
@@ -91,7 +92,7 @@ class SteppingSchedule:
             _check_host_boundaries(self.boundaries)
         if isinstance(count, jax.Array) or (type(count) is int and 0 <= count <= INT32_MAX):
             return rates_at(self.boundaries, self.rates, self.ramps, count)
-        return rates_at(self.boundaries, self.rates, self.ramps, *_on_host(count))
+        return rates_at(self.boundaries, self.rates, self.ramps, *on_host(count))
 
     def __mul__(self, factor: Any) -> "SteppingSchedule":
         return self._scaled(factor, lambda xp: xp.multiply)
@@ -148,9 +149,13 @@ def make_schedule(boundaries: Any, rates: Any, ramps: Any) -> SteppingSchedule:
     that outlives the trace it may be made in.
     """
     with jax.ensure_compile_time_eval():
-        return SteppingSchedule(
-            *(leaf if is_traced(leaf) else jnp.asarray(leaf) for leaf in (boundaries, rates, ramps))
-        )
+        return SteppingSchedule(*map(_outliving, (boundaries, rates, ramps)))
+
+
+def _outliving(leaf: Any) -> Any:
+    array = jnp.asarray(leaf)
+    # An eager shard_map traces constants all the same: there, NumPy's stay.
+    return leaf if is_traced(array) else array
 
 
 def check_schedule(name: str, schedule: Any) -> None:
@@ -159,28 +164,6 @@ def check_schedule(name: str, schedule: Any) -> None:
             f"{name} must be a SteppingSchedule, got {shown(schedule)}; write "
             f"manual_stepping(boundaries, rates)."
         )
-
-
-def _on_host(count: Any) -> tuple[Any, Any]:
-    """``count`` in what JAX takes without loss, and where it is NaN (or None): without x64, JAX
-    would round a float64 count to float32 and cut the upper half off an int64.
-    """
-    if hasattr(count, "__jax_array__"):
-        return count.__jax_array__(), None
-    if isinstance(count, int) and not isinstance(count, bool):
-        return min(max(count, 0), INT32_MAX), None
-    if not isinstance(count, bool | float | np.ndarray | np.generic):
-        raise TypeError(
-            f"count must be a number or an array of numbers, got {shown(count)}; write an int, or "
-            f"an array such as jnp.arange(10)."
-        )
-    count = np.asarray(count)
-    check_count_dtype(count.dtype)
-    if count.dtype.itemsize < 8:
-        return count, None
-    unknown = np.isnan(count)
-    whole = np.clip(np.where(unknown, 0, count), 0, INT32_MAX).astype(np.int32)
-    return whole, unknown if unknown.any() else None
 
 
 def _check_host_boundaries(boundaries: np.ndarray) -> None:

@@ -107,7 +107,7 @@ def test_sharded_and_mapped_over_devices():
     expected = np.asarray(jax.jit(jax.vmap(SteppingSchedule.__call__))(batch, counts))
     devices = np.array(jax.devices("cpu")[:8])
     meshes = [Mesh(devices, "i")]
-    if hasattr(jax.sharding, "AxisType"):
+    if hasattr(jax.sharding, "AxisType") and jax.__version_info__ >= (0, 6):
         explicit = (jax.sharding.AxisType.Explicit,)
         meshes.append(Mesh(devices, "i", axis_types=explicit))
     for i in range(0, NUM_SCHEDULES, 100):

@@ -100,7 +100,7 @@ def test_programs_do_not_grow_with_the_stages(counts, unit):
     assert levels[-1] < 3 * sizes[0]
 
 
-@pytest.mark.parametrize("num_stages", [1, 2, 3, 8, 10, 32, 33, 34, 64, 256, 1024, 4096])
+@pytest.mark.parametrize("num_stages", [1, 2, 3, 8, 10, 32, 33, 34, 64, 256, 1024, 2198, 4096, 8192])
 @pytest.mark.parametrize("how", ["array", "vmap"])
 def test_memory_for_a_million_counts(num_stages, how):
     """At most four times the result, as the compiler reports it; up to 33 stages, nothing."""
