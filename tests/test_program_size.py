@@ -49,14 +49,6 @@ def test_a_thousand_schedules_are_one_trace(name):
         params, opt_state = step(params, opt_state, schedule, *batch)
 
 
-def test_a_thousand_schedules_are_one_program():
-    def lowered(schedule):
-        return stablehlo(lambda s, c: s(c), schedule, 0)
-
-    first = lowered(random_schedule())
-    assert all(lowered(random_schedule()) == first for _ in range(999))
-
-
 def test_the_whole_train_step_lowers_to_the_same_bytes():
     step = train_step(OPTIMIZERS["inject_hyperparams"], lambda s: s)
     params = init_mlp()
@@ -100,7 +92,9 @@ def test_programs_do_not_grow_with_the_stages(counts, unit):
     assert levels[-1] < 3 * sizes[0]
 
 
-@pytest.mark.parametrize("num_stages", [1, 2, 3, 8, 10, 32, 33, 34, 64, 256, 1024, 2198, 4096, 8192])
+@pytest.mark.parametrize(
+    "num_stages", [1, 2, 3, 8, 10, 32, 33, 34, 64, 256, 1024, 2198, 4096, 8192]
+)
 @pytest.mark.parametrize("how", ["array", "vmap"])
 def test_memory_for_a_million_counts(num_stages, how):
     """At most four times the result, as the compiler reports it; up to 33 stages, nothing."""

@@ -1,6 +1,4 @@
-"""Writes the reference tables beside it: rates by the published formulas, in exact fractions.
-
-python tests/data/make_tables.py
+"""Rates of known recipes by the published formulas, in exact fractions.
 
 The formulas:
 - TF Object Detection API, manual_stepping (object_detection/utils/learning_schedules.py) with
@@ -11,11 +9,7 @@ The formulas:
   WARMUP_ITERS the line from WARMUP_FACTOR * BASE_LR to the rate at WARMUP_ITERS.
 """
 
-import json
 from fractions import Fraction
-from pathlib import Path
-
-HERE = Path(__file__).parent
 
 
 def near(*edges):
@@ -106,7 +100,3 @@ DETECTRON2.append(
         "rates": detectron2("0.001", [30000], "0.1", 1000, "0.001", near(1000, 30000)),
     }
 )
-
-if __name__ == "__main__":
-    for name, tables in (("tf_object_detection", OBJECT_DETECTION), ("detectron2", DETECTRON2)):
-        (HERE / f"{name}.json").write_text(json.dumps(tables, indent=1) + "\n")

@@ -37,4 +37,4 @@ def test_killed_at_random_points(tmp_path):
     assert process.returncode == 0
     results = [pickle.loads((d / "result").read_bytes()) for d in (undisturbed, disturbed)]
     assert results[0] == results[1]
-    assert len(results[0][1]) == 2 * STEPS
+    assert len(results[0][1]) == 4 * STEPS
