@@ -11,24 +11,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import jax
 from tqdm import tqdm
 
-from benchmarks import arrays, chart, compiled, eager, imports, on_gpu, sweep
+from benchmarks import arrays, chart, compiled, eager, imports, on_gpu, stacks, sweep
 
 HERE = Path(__file__).parent
 PACKAGES = ["jax", "optax", "numpy", "keras", "torch", "libtpu", "jax-cuda12-plugin"]
-REJECTED = """\
-## Tried and rejected
-
-- Five gathers per count, of both ends of a stage: 20 launches where the floor has 18 (a
-  three-layer network with SGD); the rate of every stage at once, then one pick: 14 to 19.
-- One masked reduction over all stages instead of `searchsorted` and a pick: a kernel of its own
-  at every size (19 launches), because XLA does not merge it into the kernels that use the rate.
-- `searchsorted` by binary search for one count: unrolled, +1 launch from 8 boundaries on and a
-  program that grows with them; as a loop, a `while` in the train step.
-- For a million counts: all comparisons at once beyond 32 boundaries takes 35 times the memory of
-  the result and 10 times as long; the unrolled search nine times the memory; sorting 140 ms.
-- `lax.cond` over "at most one stage ramps" for arrays of counts: 0.4 to 0.6 ms instead of 1.1 to
-  1.8 at up to 32 stages, but a conditional makes a GPU wait for the host.
-"""
 
 
 def versions() -> str:
@@ -42,7 +28,7 @@ def versions() -> str:
 
 
 def main() -> None:
-    questions = [compiled, eager, arrays, sweep, imports, on_gpu]
+    questions = [compiled, eager, arrays, stacks, sweep, imports, on_gpu]
     tables = [table for question in tqdm(questions) for table in question.tables()]
     device = jax.devices()[0]
     head = (
@@ -53,7 +39,7 @@ def main() -> None:
         f"device: {device.device_kind}\n"
         f"- Python {platform.python_version()}, {versions()}\n"
     )
-    parts = [head, *(table.markdown() for table in tables), REJECTED]
+    parts = [head, *(table.markdown() for table in tables)]
     (HERE / "RESULTS.md").write_text("\n".join(parts))
     chart.draw(HERE / "cost.png")
 

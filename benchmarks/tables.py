@@ -1,4 +1,4 @@
-"""A question, its table and its verdict: what every benchmark returns."""
+"""A question and its table: what every benchmark returns."""
 
 import statistics
 import timeit
@@ -48,8 +48,5 @@ def measure(functions: dict[str, Callable], seconds: float = 0.05, rounds: int =
     }
 
 
-def verdict(value: float, limit: float) -> str:
-    """Whether a ratio keeps to its limit."""
-    if value <= limit:
-        return f"met (at most {limit:.4g})"
-    return f"missed by {value / limit - 1:.0%} (at most {limit:.4g})"
+def ratio(ours: float, other: float) -> str:
+    return f"{ours / other:.3g}"
