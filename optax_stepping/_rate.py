@@ -28,8 +28,7 @@ def rates_at(boundaries, rates, ramps, counts, unknown=None):
         unknown = jnp.isnan(counts)
     # On a GPU, XLA gives a search among a power of two a kernel of its own; among up to ten
     # other boundaries it becomes part of the kernels that use the rate.
-    padding = {2: 1, 4: 1, 8: 1}.get(boundaries.size, 0)
-    pad = functools.partial(jnp.pad, pad_width=(padding, 0))
+    pad = functools.partial(jnp.pad, pad_width=({2: 1, 4: 1, 8: 1}.get(boundaries.size, 0), 0))
     boundaries, ramps = pad(whole_steps(boundaries)), pad(ramps)
     rates = pad(rates.astype(at_least_single(rates.dtype)), mode="edge")
     rate_at = functools.partial(_rate_at, boundaries, rates, ramps)
@@ -41,13 +40,12 @@ def rates_at(boundaries, rates, ramps, counts, unknown=None):
 
 def _rate_at(boundaries, rates, ramps, count):
     stage = _stage_at(boundaries, count)
-    ends_of_stages = _ends_of_stages(boundaries, rates, ramps)
     if boundaries.size <= FLAT:
         # The rate of every stage, then the one in force: GPU compilers fuse the pick into the
         # arithmetic, so only that one is computed.
-        rate = _pick(_rate_between(*ends_of_stages, count), stage)
+        rate = _pick(_rate_between(*_all_stages(boundaries, rates, ramps), count), stage)
     else:
-        rate = _rate_between(*(_pick(ends, stage) for ends in ends_of_stages), count)
+        rate = _rate_between(*_one_stage(boundaries, rates, ramps, stage), count)
     return jnp.full_like(0.0, rate)  # weakly typed
 
 
@@ -66,23 +64,33 @@ def _stage_at(boundaries, count, flat=FLAT):
     return jnp.sum((block <= count) + jnp.where(jnp.arange(BLOCK) == 0, first, 0))
 
 
-def _ends_of_stages(boundaries, rates, ramps):
-    """Of every stage: the rate that is closer to zero, the other one, the count at which it has
-    the first, and its length. A held stage is a ramp of no length, which has always ended.
+def _all_stages(boundaries, rates, ramps):
+    """Of every stage: its start and end, its rate and the next one, whether it ramps. The last
+    one holds, and has no end that is looked at.
     """
     starts = jnp.concatenate([jnp.zeros(1, boundaries.dtype), boundaries])
     ends = jnp.concatenate([boundaries, starts[-1:]])
-    ramps = jnp.concatenate([ramps, jnp.zeros(1, bool)])  # the last stage holds
-    targets = jnp.where(ramps, jnp.concatenate([rates[1:], rates[-1:]]), rates)
-    grows = jnp.abs(targets) >= jnp.abs(rates)
-    small, large = jnp.where(grows, rates, targets), jnp.where(grows, targets, rates)
-    return small, large, jnp.where(grows, starts, ends), jnp.where(ramps, ends - starts, 0)
+    targets = jnp.concatenate([rates[1:], rates[-1:]])
+    return starts, ends, rates, targets, jnp.concatenate([ramps, jnp.zeros(1, bool)])
 
 
-def _rate_between(small, large, origin, length, count):
+def _one_stage(boundaries, rates, ramps, stage):
+    """The same of one stage, picked: tables of many stages would have to be made first."""
+    after = jnp.minimum(stage, boundaries.size - 1)
+    start = jnp.where(stage == 0, 0, _pick(boundaries, jnp.maximum(stage - 1, 0)))
+    target = _pick(rates, jnp.minimum(stage + 1, boundaries.size))
+    ramp = (stage < boundaries.size) & _pick(ramps, after)
+    return start, _pick(boundaries, after), _pick(rates, stage), target, ramp
+
+
+def _rate_between(start, end, rate, target, ramp, count):
     """The rate at ``count`` on a ramp, counted from its end that is closer to zero: there,
-    rounding shows most.
+    rounding shows most. A held stage is a ramp of no length, which has always ended.
     """
+    target, length = jnp.where(ramp, target, rate), jnp.where(ramp, end - start, 0)
+    grows = jnp.abs(target) >= jnp.abs(rate)
+    small, large = jnp.where(grows, rate, target), jnp.where(grows, target, rate)
+    origin = jnp.where(grows, start, end)
     steps = jnp.abs(jnp.maximum(count, 0) - origin)
     ended = steps >= length
     # Scaled by a power of two, no product or difference leaves the range of normal numbers.
@@ -111,12 +119,8 @@ def _halves(integers, dtype):
     return (integers & ~0xFFFF).astype(dtype), (integers & 0xFFFF).astype(dtype)
 
 
-def _clamp(limit, rate):
-    return lax.clamp(-limit, rate, limit)
-
-
 # A rate, its rounding kept from overshooting. The derivative is the ramp's, also at the limit.
-_within = jax.custom_jvp(_clamp)
+_within = jax.custom_jvp(lambda limit, rate: lax.clamp(-limit, rate, limit))
 _within.defjvps(None, lambda tangent, *_: tangent)
 
 
