@@ -7,14 +7,15 @@ import numpy as np
 
 from optax_stepping._checks import integer
 from optax_stepping._extras import import_extra
+from optax_stepping._live import SteppingState
 from optax_stepping._schedule import SteppingSchedule
-from optax_stepping._stack import unpad
+from optax_stepping._stack import unpad, unstack
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def describe(schedule: SteppingSchedule, total_steps: int | None = None) -> str:
+def describe(schedule: SteppingSchedule | SteppingState, total_steps: int | None = None) -> str:
     """The stages of a schedule as a table, and below it what looks wrong.
 
     Named as suspicious: stages that start at or after ``total_steps``; all boundaries
@@ -23,7 +24,8 @@ def describe(schedule: SteppingSchedule, total_steps: int | None = None) -> str:
     increase, rates that are not finite or are negative (a live edit is not checked).
 
     Args:
-      schedule: one schedule; describe a batch member by member, after ``unstack``.
+      schedule: one schedule; describe a batch member by member, after ``unstack``. Of a
+        :class:`optax_stepping.SteppingState`, what its schedule does from its count on.
       total_steps: the length of training in optimizer steps, if known.
 
     Returns:
@@ -45,18 +47,26 @@ def describe(schedule: SteppingSchedule, total_steps: int | None = None) -> str:
           3  2000    -      -       0.001
       Looks wrong:
         - stage 3 is never reached: it starts at step 2000, training ends at 1500.
+      >>> optimizer = optax_stepping.scale_by_stepping(schedule)
+      >>> state = optax_stepping.get_state(optimizer.init(None))
+      >>> print(optax_stepping.describe(state._replace(count=1200)))
+      stage  from   to  steps   rate
+          2  1200 2000    800   0.01
+          3  2000    -      -  0.001
     """
     stages = _stages(schedule, total_steps)
+    count = _count_of(schedule)
+    passed = sum(end is not None and end <= count for _, end, *_ in stages)
     rows = [("stage", "from", "to", "steps", "rate")]
     rows += [
         (
             str(i),
-            str(start),
+            str(max(start, count)),
             "-" if end is None else str(end),
-            "-" if end is None else str(end - start),
+            "-" if end is None else str(max(0, end - max(start, count))),
             f"{rate!s} -> {next_rate!s}" if ramp else str(rate),
         )
-        for i, (start, end, rate, next_rate, ramp) in enumerate(stages)
+        for i, (start, end, rate, next_rate, ramp) in enumerate(stages[passed:], passed)
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     gaps = ("", "  ", " ", "  ", "  ")
@@ -64,49 +74,81 @@ def describe(schedule: SteppingSchedule, total_steps: int | None = None) -> str:
         "".join(gap + cell.rjust(width) for gap, cell, width in zip(gaps, row, widths, strict=True))
         for row in rows
     ]
-    suspicions = _suspicions(stages, total_steps)
+    suspicions = _suspicions(stages, total_steps, passed)
     if suspicions:
         lines += ["Looks wrong:", *(f"  - {suspicion}" for suspicion in suspicions)]
     return "\n".join(lines)
 
 
 def plot(
-    schedule: SteppingSchedule, total_steps: int, ax: "Axes | None" = None, **line: Any
+    schedule: SteppingSchedule | SteppingState,
+    total_steps: int,
+    ax: "Axes | None" = None,
+    **line: Any,
 ) -> "Axes":
     """Draws the rate over the steps ``0 .. total_steps``, with matplotlib.
 
     Args:
-      schedule: one schedule; plot a batch member by member, after ``unstack``.
+      schedule: one schedule; or a stack of them, which makes a line for every member. Of a
+        :class:`optax_stepping.SteppingState`, its schedule from its count on.
       total_steps: the length of training in optimizer steps.
       ax: the axes to draw into; new ones if None.
-      **line: options of matplotlib's line, such as ``label="plan"``.
+      **line: options of matplotlib's lines, such as ``label="plan"``; for a stack, ``label``
+        may be a list with one for every member.
 
     Returns:
-      The axes. The line has an exact point on either side of every boundary.
+      The axes. A line has an exact point on either side of every boundary, and many in every
+      ramp, so that it is right on logarithmic axes, too.
 
     Raises:
       ImportError: matplotlib is missing (``pip install optax-stepping[plot]``).
-      ValueError, TypeError: as :func:`describe`.
+      ValueError: ``total_steps`` is not positive, or ``label`` is a list of another length.
+      TypeError: ``schedule`` is no ``SteppingSchedule``, or ``total_steps`` no integer.
 
     Example:
       >>> import optax_stepping
       >>> schedule = optax_stepping.manual_stepping([1000, 2000], [0.1, 0.01, 0.001])
-      >>> ax = optax_stepping.plot(schedule, total_steps=3000)
+      >>> ax = optax_stepping.plot(schedule, total_steps=3000, label="plan")
       >>> ax.get_xlabel(), ax.get_ylabel()
       ('step', 'rate')
     """
-    stages = _stages(schedule, total_steps)
+    members = _members(schedule)
+    labels = line.pop("label", None)
+    if not isinstance(labels, list | tuple):
+        labels = [labels] + [None] * (len(members) - 1)
+    if len(labels) != len(members):
+        raise ValueError(
+            f"label must be one, or one for every member: got {len(labels)} for {len(members)} "
+            f"schedules; write label=[...] with {len(members)}."
+        )
+    curves = [_curve(member, total_steps) for member in members]
     axes = _new_axes() if ax is None else ax
+    for curve, label in zip(curves, labels, strict=True):
+        axes.plot(*curve, label=label, **line)
+    axes.set(xlabel="step", ylabel="rate")
+    return axes
+
+
+def _members(schedule: Any) -> list[Any]:
+    """The schedule, or the members of a stack, of its stacks."""
+    if not isinstance(schedule, SteppingSchedule) or np.ndim(schedule.rates) < 2:
+        return [schedule]
+    return list(itertools.chain.from_iterable(map(_members, unstack(schedule))))
+
+
+def _curve(schedule: Any, total_steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Counts and rates that make the line."""
+    stages = _stages(schedule, total_steps)
+    count = min(_count_of(schedule), total_steps)
     starts = np.array([start for start, *_ in stages if start <= total_steps])
     # Every stage densely, however short, for logarithmic axes.
     grids = [
         np.linspace(start, end, 65).astype(np.int64)
         for start, end in itertools.pairwise([*starts, total_steps])
     ]
-    counts = np.unique(np.concatenate([*grids, starts, np.maximum(starts - 1, 0)]))
-    axes.plot(counts, np.asarray(schedule(counts)), **line)
-    axes.set(xlabel="step", ylabel="rate")
-    return axes
+    counts = np.unique(np.concatenate([*grids, starts, np.maximum(starts - 1, 0), [count]]))
+    counts = counts[counts >= count]
+    return counts, np.asarray(_schedule_of(schedule)(counts))
 
 
 def _new_axes() -> "Axes":
@@ -114,13 +156,22 @@ def _new_axes() -> "Axes":
     return pyplot.subplots(figsize=(7, 3), layout="constrained")[1]
 
 
-def _stages(schedule: SteppingSchedule, total_steps: int | None) -> list[tuple]:
+def _count_of(schedule: Any) -> int:
+    """From where on: of a state, the steps done."""
+    return int(schedule.count) if isinstance(schedule, SteppingState) else 0
+
+
+def _schedule_of(schedule: Any) -> Any:
+    return schedule.schedule if isinstance(schedule, SteppingState) else schedule
+
+
+def _stages(schedule: Any, total_steps: int | None) -> list[tuple]:
     """(start, end or None, rate, next rate, ramps) of every stage, as Python values; the
     rates as NumPy scalars, which print as short as their dtype permits.
     """
     if total_steps is not None:
         total_steps = integer("total_steps", total_steps, low=1, example="4000")
-    schedule = unpad(schedule)
+    schedule = unpad(_schedule_of(schedule))
     boundaries, rates, ramps = map(
         np.asarray, (schedule.boundaries, schedule.rates, schedule.ramps)
     )
@@ -133,7 +184,7 @@ def _stages(schedule: SteppingSchedule, total_steps: int | None) -> list[tuple]:
     )
 
 
-def _suspicions(stages: list[tuple], total_steps: int | None) -> list[str]:
+def _suspicions(stages: list[tuple], total_steps: int | None, passed: int) -> list[str]:
     starts = [start for start, *_ in stages]
     rates = [rate for _, _, rate, *_ in stages]
     found = []
@@ -154,7 +205,7 @@ def _suspicions(stages: list[tuple], total_steps: int | None) -> list[str]:
             )
     warming_up = True
     for i, (rate, next_rate) in enumerate(itertools.pairwise(rates)):
-        if next_rate > rate and not warming_up:
+        if next_rate > rate and not warming_up and i >= passed:
             found.append(
                 f"the rate rises after the warmup: from {rate!s} to {next_rate!s} "
                 f"{'during' if stages[i][4] else 'after'} stage {i}; a warm restart?"

@@ -1,11 +1,13 @@
 """The examples, as a user starts them."""
 
 import importlib
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from flax import nnx
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PNG = b"\x89PNG\r\n"
@@ -60,6 +62,21 @@ def test_bad_options_are_refused_before_training(program, options, words, monkey
     assert stop.value.code == 2
     assert words in printed.err
     assert printed.out == ""
+
+
+@pytest.mark.parametrize("framework", ["jax", "flax_nnx", "flax_linen", "equinox", "haiku"])
+def test_live(framework, capsys):
+    """Train 60 steps, halve the schedule, save, restore, train 140 more."""
+    path = EXAMPLES / f"live_{framework}.py"
+    assert 20 <= sum(map(bool, path.read_text().splitlines())) <= 40
+    if framework == "flax_nnx" and not hasattr(nnx, "data"):
+        # The optimizer of flax 0.10, which the oldest JAX needs, is called otherwise.
+        return
+    runpy.run_path(str(path), run_name="__main__")
+    first, last = capsys.readouterr().out.splitlines()
+    assert first.startswith("step 60 rate 0.1 loss 0.0")
+    assert last.startswith("step 200 rate 0.002 loss 0.0")
+    assert float(last.split()[-1]) < float(first.split()[-1])
 
 
 def test_warmup_alone(tmp_path):

@@ -8,7 +8,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from optax_stepping import describe, manual_stepping, pad, plot, stack
+from optax_stepping import describe, manual_stepping, pad, plot, scale_by_stepping, stack
 
 mpl.use("Agg")
 
@@ -98,8 +98,6 @@ def test_what_does_not_look_wrong(schedule, total_steps):
 def test_errors(function):
     with pytest.raises(TypeError, match=r"schedule must be a SteppingSchedule, got 0\.1"):
         function(0.1, 100)
-    with pytest.raises(ValueError, match=r"batch of shape \(2,\).*unstack"):
-        function(stack([SCHEDULE, SCHEDULE]), 100)
     with pytest.raises(ValueError, match="total_steps must be positive, got 0"):
         function(SCHEDULE, 0)
     with pytest.raises(TypeError, match=r"total_steps must be an integer, got 1\.5"):
@@ -121,3 +119,53 @@ def test_a_missing_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(ImportError, match=r"pip install 'optax-stepping\[plot\]'"):
         plot(SCHEDULE, 100)
+
+
+def test_a_batch_is_described_by_its_members():
+    with pytest.raises(ValueError, match=r"batch of shape \(2,\).*unstack"):
+        describe(stack([SCHEDULE, SCHEDULE]), 100)
+
+
+@pytest.mark.parametrize("count", [0, 250, 500, 2999, 3000, 5000])
+def test_a_state_from_its_count_on(count):
+    state = scale_by_stepping(pad(SCHEDULE, 8)).init(None)._replace(count=jnp.int32(count))
+    whole, rest = (
+        [line.split() for line in describe(s, 4000).splitlines()[1:]] for s in (SCHEDULE, state)
+    )
+    passed = sum(int(row[2]) <= count for row in whole)
+    if count < 4000:
+        assert [row[0] for row in rest] == [row[0] for row in whole[passed:]]
+        assert rest[0][1:4] == [str(count), whole[passed][2], str(int(whole[passed][2]) - count)]
+        assert rest[1:] == whole[passed + 1 :]
+        counts = plot(state, 4000).lines[0].get_xdata()
+        assert (min(counts), max(counts)) == (count, 4000)
+    else:
+        assert rest == []
+
+
+def test_a_state_is_not_reproached_with_its_past():
+    warm_restart = manual_stepping([10, 20], [0.1, 0.01, 0.05])
+    state = scale_by_stepping(warm_restart).init(None)
+    assert "warm restart?" in describe(state._replace(count=jnp.int32(15)))
+    assert "wrong" not in describe(state._replace(count=jnp.int32(20)))
+
+
+def test_a_stack_is_drawn_with_a_line_for_every_member():
+    members = [SCHEDULE, SCHEDULE / 2, manual_stepping([], [0.1])]
+    ax = plot(stack(members), 4000, label=["a", "b", "c"], lw=3)
+    for member, line in zip(members, ax.lines, strict=True):
+        counts, rates = line.get_data()
+        np.testing.assert_array_equal(rates, member(np.asarray(counts)))
+    assert [text.get_text() for text in ax.legend().get_texts()] == ["a", "b", "c"]
+    grid = plot(stack([stack(members[:2])] * 2), 4000, label="all")
+    assert len(grid.lines) == 4
+    assert [text.get_text() for text in grid.legend().get_texts()] == ["all"]
+    with pytest.raises(ValueError, match="got 2 for 3 schedules"):
+        plot(stack(members), 4000, label=["a", "b"])
+
+
+def test_a_short_ramp_is_dense_enough_for_logarithmic_axes():
+    short = manual_stepping([1_000_000], [0.1, 0.01], warmup_steps=500)
+    counts, rates = plot(short, 2_000_000).lines[0].get_data()
+    assert sum(0 < count < 500 for count in counts) >= 60
+    np.testing.assert_array_equal(rates, short(np.asarray(counts)))
