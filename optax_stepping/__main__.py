@@ -10,6 +10,8 @@ from optax_stepping._extras import import_extra
 from optax_stepping._options import list_of, png_file, positive_int
 from optax_stepping.interop._pipeline_config import read_num_steps
 
+MANY_STAGES = 50
+
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
@@ -93,8 +95,12 @@ def _show(options: argparse.Namespace) -> None:
                     f"--{name.replace('_', '-')} has no effect beside --pipeline-config, which "
                     f"brings its own schedule"
                 )
-        schedule = interop.from_tf_object_detection(Path(options.pipeline_config))
-        total_steps = total_steps or read_num_steps(Path(options.pipeline_config))
+        config = Path(options.pipeline_config)
+        total_steps = total_steps or read_num_steps(config)
+        schedule = interop.from_tf_object_detection(config)
+        if schedule.rates.size > MANY_STAGES:
+            # Of an exponential decay, what the training never reaches is no news.
+            schedule = interop.from_tf_object_detection(config, total_steps)
     print(describe(schedule, total_steps))
     if options.png:
         figure_module = import_extra("matplotlib.figure", extra="plot")

@@ -14,9 +14,11 @@ from reference_tables import DETECTRON2, OBJECT_DETECTION
 from optax_stepping import manual_stepping
 from optax_stepping.interop import (
     from_detectron2,
+    from_fvcore,
     from_keras,
     from_mmengine,
     from_optax,
+    from_optax_exponential_decay,
     from_tf_object_detection,
     from_torch,
 )
@@ -80,11 +82,24 @@ BROKEN = {
     "no learning rate": ("train_config { batch_size: 3 }", "there is no learning rate in it"),
     "cosine": (
         "learning_rate {\n cosine_decay_learning_rate { total_steps: 9 } }",
-        r"line 2: cosine_decay_learning_rate .*optax\.warmup_cosine_decay_schedule",
+        r"line 2: cosine_decay_learning_rate .*optax\.cosine_decay_schedule\(0\.002, -9991\)",
     ),
     "exponential": (
-        "learning_rate { exponential_decay_learning_rate { } }",
-        r"exponential_decay_learning_rate .*optax\.exponential_decay",
+        "learning_rate {\n exponential_decay_learning_rate { staircase: false } }",
+        r"line 2: exponential_decay_learning_rate without staircase .*"
+        r"optax\.exponential_decay\(0\.002, 4000000, 0\.95, staircase=False\)",
+    ),
+    "exponential without steps": (
+        "exponential_decay_learning_rate { decay_steps: 0 }",
+        "line 1: decay_steps must be positive, got 0",
+    ),
+    "exponential of endless stages": (
+        "exponential_decay_learning_rate { decay_steps: 1 decay_factor: 0.9999 }",
+        "more than 10000 stages; .* total_steps",
+    ),
+    "exponential that grows": (
+        "exponential_decay_learning_rate { decay_steps: 100 decay_factor: 2 }",
+        "grows beyond float32 at step 13[0-9]+; .*total_steps",
     ),
     "another": ("learning_rate { my_learning_rate { } }", "my_learning_rate .*manual_stepping"),
     "two": (f"learning_rate {{ {MANUAL} }}\nlearning_rate {{ {MANUAL} }}", "2 learning rates"),
@@ -195,11 +210,6 @@ def test_a_scheduler_that_looks_like_one_of_torch():
         ),
         (lambda: from_keras(None), TypeError, "must be a PiecewiseConstantDecay"),
         (lambda: from_torch(None), TypeError, "must be a torch learning rate scheduler"),
-        (
-            lambda: from_torch(MultiStepLR([1.5])),
-            TypeError,
-            "milestone must be an integer, got 1.5",
-        ),
         (lambda: from_detectron2(3), TypeError, "cfg must be a Detectron2 config"),
         (lambda: from_detectron2({"STEPS": (5, 3)}), ValueError, "STEPS must be ascending"),
         (
@@ -251,12 +261,119 @@ def test_a_scheduler_that_looks_like_one_of_torch():
         (
             lambda: from_mmengine(0.1, {"type": "LinearLR"}, steps_per_epoch=10),
             ValueError,
-            "write an 'end'",
+            r"param_scheduler\[0\]: LinearLR needs 'end'.* max_epochs",
         ),
         (
             lambda: from_mmengine(0.1, {"type": "StepLR", "step_size": 0}, steps_per_epoch=10),
             ValueError,
             r"param_scheduler\[0\]: step_size must be positive, got 0",
+        ),
+        (lambda: from_detectron2({"STEPS": 5}), TypeError, "cfg: STEPS must be a list.*got 5"),
+        (lambda: from_detectron2({"GAMMA": [2]}), TypeError, r"cfg: GAMMA must be a real .*\[2\]"),
+        (lambda: from_detectron2({"BASE_LR": None}), TypeError, "cfg: BASE_LR must be a real"),
+        (
+            lambda: from_detectron2({"SOLVER": {"MAX_EPOCH": 60, "STEPS": [30, 50]}}),
+            ValueError,
+            "MAX_EPOCH = 60 is not of Detectron2: this is a config of fast-reid",
+        ),
+        (
+            lambda: from_detectron2("SOLVER:\n  STEPS: (3, __import__('os'))\n"),
+            ValueError,
+            "cfg: STEPS = .* is no Python value",
+        ),
+        (
+            lambda: from_detectron2("SOLVER:\n  STEPS: !!python/object/apply:os.system [ls]\n"),
+            ValueError,
+            "no YAML that is read safely: could not determine a constructor",
+        ),
+        (lambda: from_detectron2("a: [1, 2\n"), ValueError, "the text is no YAML .*line 2"),
+        (lambda: from_detectron2("- 1\n- 2\n"), ValueError, "the text must hold a mapping"),
+        (lambda: from_detectron2("nowhere.yaml"), ValueError, "there is no file 'nowhere.yaml'"),
+        (
+            lambda: from_detectron2("_BASE_: base.yaml\nSOLVER: {}\n"),
+            ValueError,
+            "_BASE_ = 'base.yaml' is relative to the file",
+        ),
+        (
+            lambda: from_detectron2("a: " + "[\n" * 1000 + "]" * 1000),
+            ValueError,
+            "line 100 is nested deeper than 100 levels",
+        ),
+        (
+            lambda: from_detectron2("# " + "x" * 10_000_000 + "\na: 1"),
+            ValueError,
+            "1000.* characters are too many",
+        ),
+        (
+            lambda: from_mmengine(0.1, {"milestones": [3]}, steps_per_epoch=10),
+            ValueError,
+            r"param_scheduler\[0\] has no 'type', only \['milestones'\]",
+        ),
+        (
+            lambda: from_mmengine(0.1, {"type": "MultiStepLR", "milestones": 3}, steps_per_epoch=9),
+            TypeError,
+            r"param_scheduler\[0\]: milestones must be a list.*got 3",
+        ),
+        (
+            lambda: from_mmengine("a", [], steps_per_epoch=10),
+            TypeError,
+            "base_lr must be a real number, got 'a'",
+        ),
+        (
+            lambda: from_mmengine(0.1, {"policy": "poly"}, steps_per_epoch=10),
+            ValueError,
+            r"lr_config: policy: PolyLR .*optax\.polynomial_schedule",
+        ),
+        (
+            lambda: from_mmengine(0.1, {"policy": "step"}, steps_per_epoch=10),
+            ValueError,
+            "policy 'step' needs 'step'; write step=",
+        ),
+        (
+            lambda: from_mmengine(0.1, {"policy": "step", "step": [9, 8]}, steps_per_epoch=10),
+            ValueError,
+            r"step must be in ascending order, got \[9, 8\]",
+        ),
+        (
+            lambda: from_mmengine(0.1, {"policy": "fixed", "warmup": "exp"}, steps_per_epoch=10),
+            ValueError,
+            "warmup must be 'linear' or 'constant', got 'exp'",
+        ),
+        (
+            lambda: from_mmengine(0.1, {"policy": "fixed", "target": 1}, steps_per_epoch=10),
+            ValueError,
+            "lr_config: 'target' is not known; known are",
+        ),
+        (
+            lambda: from_keras({"boundaries": [3], "values": [0.1]}),
+            ValueError,
+            "values must have one entry more than boundaries, got 1 for 1",
+        ),
+        (
+            lambda: from_keras({"boundaries": ["a"], "values": [0.1, 0.2]}),
+            TypeError,
+            r"boundaries\[0\] must be a real number, got 'a'",
+        ),
+        (
+            lambda: from_optax_exponential_decay(0.1, 10, 0.0),
+            ValueError,
+            "decay_rate must be positive, got 0.0",
+        ),
+        (
+            lambda: from_optax_exponential_decay(0.1, 0, 0.9),
+            ValueError,
+            "transition_steps must be positive, got 0",
+        ),
+        (
+            lambda: from_optax_exponential_decay(0.1, 1, 0.9999),
+            ValueError,
+            "more than 10000 stages; .*total_steps",
+        ),
+        (lambda: from_fvcore(None, 0.1, num_updates=3), TypeError, "must be a ParamScheduler"),
+        (
+            lambda: from_tf_object_detection(MANUAL, 0.5),
+            TypeError,
+            "total_steps must be an integer, got 0.5",
         ),
         (lambda: from_optax(0.1, [3]), TypeError, "must be a dict"),
         (lambda: from_optax(0.1, {3: -1.0}), ValueError, r"\{3: -1\.0\}"),
@@ -268,10 +385,47 @@ def test_refusals(call, error, message):
         call()
 
 
+BASE = """
+SOLVER:
+  BASE_LR: 0.02
+  STEPS: (60000, 80000)
+  MAX_ITER: 90000
+  WARMUP_ITERS: 500
+  IMS_PER_BATCH: 16
+"""
+
+
+def test_detectron2_yaml(tmp_path):
+    """As in Detectron2's own configs: files over files, tuples that YAML leaves as strings."""
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "a.yaml").write_text(BASE)
+    child = tmp_path / "b.yaml"
+    child.write_text(
+        '_BASE_: "base/a.yaml"\nSOLVER:\n  STEPS: (120000, 160000)\n  MAX_ITER: 180000\n'
+    )
+    once = {"BASE_LR": 0.02, "STEPS": (60000, 80000), "MAX_ITER": 90000, "WARMUP_ITERS": 500}
+    twice = once | {"STEPS": (120000, 160000), "MAX_ITER": 180000}
+    assert same(from_detectron2(BASE), from_detectron2(once))
+    for path in (child, str(child)):
+        assert same(from_detectron2(path), from_detectron2(twice))
+    child.write_text("_BASE_: b.yaml\nSOLVER: {}\n")
+    with pytest.raises(ValueError, match="more than 10 files are based on each other"):
+        from_detectron2(child)
+    child.write_bytes(b"\xff\xfe\x00a")
+    with pytest.raises(ValueError, match=r"b\.yaml' is no text file"):
+        from_detectron2(child)
+
+
+def test_a_missing_yaml_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    with pytest.raises(ImportError, match=r"pip install 'optax-stepping\[detectron2\]'"):
+        from_detectron2(BASE)
+
+
 def test_no_framework_is_imported():
     code = (
         "import sys, optax_stepping.interop;"
-        "assert not {'torch', 'keras', 'tensorflow', 'mmengine', 'fvcore', 'google.protobuf'}"
+        "assert not {'torch', 'keras', 'tensorflow', 'mmengine', 'fvcore', 'google.protobuf', 'yaml'}"
         " & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

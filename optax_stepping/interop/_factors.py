@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from optax_stepping._checks import INT32_MAX
+from optax_stepping._checks import INT32_MAX, integer
 from optax_stepping._pieces import Piece, on_line, to_schedule
 from optax_stepping._schedule import SteppingSchedule
 
@@ -28,19 +28,73 @@ def decays(starts: Sequence[int], gamma: float) -> list[Piece]:
     return pieces
 
 
-def periodic_decays(first: int, period: int, gamma: float, end: int, scale: float) -> list[Piece]:
+def periodic_decays(
+    first: int, period: int, gamma: float, end: int, scale: float, floor: float = 0.0
+) -> list[Piece]:
     """A factor ``gamma`` at ``first``, and every ``period`` after it before ``end``, until
-    ``scale`` times the product vanishes in float32: it is 0 from then on.
+    ``scale`` times the product vanishes in float32 (it is 0 from then on), or falls below
+    ``floor``.
     """
     pieces = [Piece(0, 1.0)]
     for start in range(first, min(end, INT32_MAX + 1), period):
         value = pieces[-1].value * gamma
+        if abs(scale * value) > float(np.finfo(np.float32).max):
+            raise ValueError(
+                f"the rate grows beyond float32 at step {start}; say with total_steps where the "
+                f"training ends."
+            )
         vanished = np.float32(scale * value) == 0
         pieces.append(Piece(start, 0.0 if vanished else value))
-        if vanished or gamma == 1:
+        if vanished or gamma == 1 or (gamma < 1 and scale * value <= floor):
             break
         _check_number(len(pieces))
     return pieces
+
+
+def staircase(
+    rate: float, period: int, gamma: float, begin: int, end: int, floor: float = 0.0
+) -> list[Piece]:
+    """Pieces of ``rate * gamma ** ((count - begin) // period)``, of ``rate`` before ``begin``."""
+    pieces = periodic_decays(begin + period, period, gamma, end, rate, floor)
+    return [piece._replace(value=rate * piece.value) for piece in pieces]
+
+
+def until(pieces: Sequence[Piece], end: int) -> list[Piece]:
+    """The pieces that start before ``end``; a ramp across it keeps the piece at which it ends."""
+    kept = [piece for piece in pieces if piece.start < end]
+    if kept[-1].end_value is None or len(kept) == len(pieces):
+        return kept
+    return [*kept, pieces[len(kept)]]
+
+
+def last_step(total_steps: int | None) -> int:
+    """The first step that is not looked at."""
+    if total_steps is None:
+        return INT32_MAX + 1
+    return integer("total_steps", total_steps, low=1, example="90000")
+
+
+def at_least(pieces: Sequence[Piece], floor: float) -> list[Piece]:
+    """Held pieces, none of them below ``floor``."""
+    return [piece._replace(value=max(piece.value, floor)) for piece in pieces]
+
+
+def by_epoch(pieces: Sequence[Piece], steps_per_epoch: int) -> list[Piece]:
+    """Pieces that are counted in epochs, in steps: their ramps become stairs of an epoch each."""
+    if steps_per_epoch == 1:
+        return list(pieces)
+    stairs = []
+    for piece, after in itertools.zip_longest(pieces, pieces[1:]):
+        if piece.end_value is None:
+            stairs.append(piece)
+            continue
+        epochs = after.start - piece.start
+        _check_number(epochs)
+        stairs += [
+            Piece(piece.start + k, on_line(piece.value, piece.end_value, k, epochs))
+            for k in range(epochs)
+        ]
+    return [piece._replace(start=piece.start * steps_per_epoch) for piece in stairs]
 
 
 def multiply(curves: Sequence[Sequence[Piece]], name: str) -> list[Piece]:
@@ -90,6 +144,6 @@ def _restrict(curve: Sequence[Piece], start: int, end: int | None) -> Piece:
 def _check_number(pieces: int) -> None:
     if pieces > MAX_PIECES:
         raise ValueError(
-            f"the schedule has more than {MAX_PIECES} stages; shorten it with an end, or a "
-            f"total number of steps."
+            f"the schedule has more than {MAX_PIECES} stages; shorten it with an end, or with "
+            f"total_steps."
         )

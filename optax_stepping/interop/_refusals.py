@@ -14,11 +14,15 @@ NOT_IN_STAGES = {
     "OneCycleLR": "optax.cosine_onecycle_schedule",
     "ReduceLROnPlateau": "optax.contrib.reduce_on_plateau",
     "ReduceOnPlateauLR": "optax.contrib.reduce_on_plateau",
+    "CosineParamScheduler": "optax.cosine_decay_schedule",
+    "ExponentialParamScheduler": "optax.exponential_decay",
+    "PolynomialDecayParamScheduler": "optax.polynomial_schedule",
     "WarmupCosineLR": "optax.warmup_cosine_decay_schedule",
 }
 
 
-def not_in_stages(place: str, kind: str) -> ValueError:
-    known = NOT_IN_STAGES.get(kind)
+def not_in_stages(place: str, kind: str, instead: str | None = None) -> ValueError:
+    """The refusal of a kind of schedule, with the expression that has its rates, if known."""
+    known = instead or NOT_IN_STAGES.get(kind)
     advice = f"use {known}" if known else "write the stages with manual_stepping"
     return ValueError(f"{place}: {kind} cannot be expressed in stages; {advice}.")

@@ -3,21 +3,30 @@
 import os
 from typing import Any
 
+from optax_stepping._checks import integer
 from optax_stepping._manual_stepping import manual_stepping
+from optax_stepping._pieces import Piece, to_schedule
 from optax_stepping._schedule import SteppingSchedule
+from optax_stepping.interop._factors import at_least, last_step, staircase, until
 from optax_stepping.interop._pipeline_config import Field, find_learning_rate, read_config
 from optax_stepping.interop._refusals import not_in_stages
 
 
-def from_tf_object_detection(config: str | os.PathLike[str]) -> SteppingSchedule:
+def from_tf_object_detection(
+    config: str | os.PathLike[str], total_steps: int | None = None
+) -> SteppingSchedule:
     """The learning rate of a ``pipeline.config`` of the TensorFlow Object Detection API.
 
-    Reads ``manual_step_learning_rate`` and ``constant_learning_rate`` of any optimizer, with
-    the defaults of the API's ``protos/optimizer.proto``: rates 0.002, no warmup. A first
-    entry ``step: 0``, as in old files, replaces the initial rate.
+    Reads ``manual_step_learning_rate``, ``constant_learning_rate``, and
+    ``exponential_decay_learning_rate`` with ``staircase`` (the default), of any optimizer, with
+    the defaults of the API's ``protos/optimizer.proto``: rates 0.002, no warmup. A first entry
+    ``step: 0``, as in old files, replaces the initial rate. Compared with the formulas of
+    ``utils/learning_schedules.py``, stepped in plain Python.
 
     Args:
       config: the text of the file, or its path. At most a million characters.
+      total_steps: leave out stages that start at this step or later, of which an exponential
+        decay may have thousands.
 
     Returns:
       The schedule, in steps of the optimizer.
@@ -37,9 +46,14 @@ def from_tf_object_detection(config: str | os.PathLike[str]) -> SteppingSchedule
       ...     } }''')
       SteppingSchedule(boundaries=[900000], rates=[0.0003, 3e-05], ramps=[False])
     """
+    end = last_step(total_steps)
     message = find_learning_rate(read_config(config))
     if message.name == "constant_learning_rate":
         return manual_stepping([], [_read_message(message, learning_rate=0.002)["learning_rate"]])
+    if message.name == "exponential_decay_learning_rate":
+        return _exponential_decay(message, end)
+    if message.name == "cosine_decay_learning_rate":
+        raise not_in_stages(f"config: line {message.line}", message.name, _cosine_decay(message))
     if message.name != "manual_step_learning_rate":
         raise not_in_stages(f"config: line {message.line}", message.name)
     fields = _read_message(message, initial_learning_rate=0.002, schedule=[], warmup=False)
@@ -53,7 +67,61 @@ def from_tf_object_detection(config: str | os.PathLike[str]) -> SteppingSchedule
     rates = [fields["initial_learning_rate"], *(entry["learning_rate"] for entry in entries)]
     if boundaries[0] == 0:
         boundaries, rates = boundaries[1:], rates[1:]
-    return manual_stepping(boundaries, rates, fields["warmup"])
+    # A warmup leads to the first boundary, wherever the training ends.
+    kept = max(sum(step < end for step in boundaries), int(fields["warmup"]))
+    return manual_stepping(boundaries[:kept], rates[: kept + 1], fields["warmup"])
+
+
+def _exponential_decay(message: Field, end: int) -> SteppingSchedule:
+    fields = _read_message(
+        message,
+        initial_learning_rate=0.002,
+        decay_steps=4_000_000,
+        decay_factor=0.95,
+        staircase=True,
+        burnin_learning_rate=0.0,
+        burnin_steps=0,
+        min_learning_rate=0.0,
+    )
+    here = f"config: line {message.line}"
+    rate, factor = fields["initial_learning_rate"], fields["decay_factor"]
+    burnin_steps, floor = fields["burnin_steps"], fields["min_learning_rate"]
+    period = integer(f"{here}: decay_steps", fields["decay_steps"], low=1, example="800720")
+    integer(f"{here}: burnin_steps", burnin_steps, example="2000")
+    burnin_rate = fields["burnin_learning_rate"] or rate
+    if not fields["staircase"]:
+        decay = (
+            f"optax.exponential_decay({rate}, {period}, {factor}, staircase=False"
+            f"{f', end_value={floor}' if floor else ''})"
+        )
+        if burnin_steps:
+            burnin = f"optax.constant_schedule({burnin_rate})"
+            decay = f"optax.join_schedules([{burnin}, {decay}], [{burnin_steps}])"
+        raise not_in_stages(here, f"{message.name} without staircase", decay)
+    pieces = staircase(rate, period, factor, burnin_steps, end, floor)
+    if burnin_steps:
+        pieces = [Piece(0, burnin_rate), pieces[0]._replace(start=burnin_steps), *pieces[1:]]
+    return to_schedule(until(at_least(pieces, floor), end))
+
+
+def _cosine_decay(message: Field) -> str:
+    """The expression in Optax that has its rates."""
+    fields = _read_message(
+        message,
+        learning_rate_base=0.002,
+        total_steps=4_000_000,
+        warmup_learning_rate=0.0002,
+        warmup_steps=10_000,
+        hold_base_rate_steps=0,
+    )
+    rate, warmup_steps = fields["learning_rate_base"], fields["warmup_steps"]
+    start = warmup_steps + fields["hold_base_rate_steps"]
+    warmup = f"optax.linear_schedule({fields['warmup_learning_rate']}, {rate}, {warmup_steps})"
+    cosine = f"optax.cosine_decay_schedule({rate}, {fields['total_steps'] - start})"
+    return (
+        f"optax.join_schedules([{warmup}, optax.constant_schedule({rate}), {cosine}], "
+        f"[{warmup_steps}, {start}])"
+    )
 
 
 def _read_message(message: Field, **defaults: Any) -> dict[str, Any]:

@@ -12,19 +12,23 @@ from agreement import assert_agrees
 from fvcore.common.param_scheduler import (
     CompositeParamScheduler,
     ConstantParamScheduler,
+    CosineParamScheduler,
     LinearParamScheduler,
     MultiStepParamScheduler,
 )
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mmengine.config import Config
 from mmengine.optim import scheduler as mm
 
 from optax_stepping.interop import (
     from_detectron2,
+    from_fvcore,
     from_keras,
     from_mmengine,
     from_optax,
+    from_optax_exponential_decay,
     from_tf_object_detection,
 )
 
@@ -45,12 +49,29 @@ def test_keras(boundaries, data):
         assert_agrees(from_keras(handed_in), counts, values_there)
 
 
+@given(st.floats(1e-4, 1.0), st.integers(1, 80), st.floats(0.5, 1.0))
+@settings(deadline=None, max_examples=25)
+def test_keras_exponential_decay(rate, steps, decay):
+    theirs = keras.optimizers.schedules.ExponentialDecay(rate, steps, decay, staircase=True)
+    counts = sorted({0, 1, *(k * steps + d for k in range(1, 8) for d in (-1, 0, 1)), 300})
+    rates = [float(theirs(count)) for count in counts]
+    for handed_in in (theirs, theirs.get_config()):
+        # Keras takes the power in float32.
+        np.testing.assert_allclose(
+            from_keras(handed_in, counts[-1] + 1)(np.array(counts)), rates, rtol=2e-6
+        )
+
+
 def test_keras_refusals():
     schedules = keras.optimizers.schedules
     with pytest.raises(ValueError, match=r"CosineDecay .*optax\.cosine_decay_schedule"):
         from_keras(schedules.CosineDecay(0.1, 100))
-    with pytest.raises(ValueError, match="no 'boundaries'"):
+    with pytest.raises(ValueError, match=r"optax\.exponential_decay\(0\.1, 100, 0\.9\)") as refusal:
         from_keras(schedules.ExponentialDecay(0.1, 100, 0.9).get_config())
+    advice = eval(str(refusal.value).partition("use ")[2].removesuffix("."), {"optax": optax})
+    smooth = schedules.ExponentialDecay(0.1, 100, 0.9)
+    for count in (0, 1, 50, 777):
+        np.testing.assert_allclose(advice(count), float(smooth(count)), rtol=2e-6)
     with pytest.raises(TypeError, match="must be a PiecewiseConstantDecay"):
         from_keras(0.1)
 
@@ -132,6 +153,92 @@ def test_random_detectron2(max_iter, steps, gamma, warmup, factor, method):
     assert_detectron2(cfg, range(max_iter))
 
 
+class WarmupParamScheduler(CompositeParamScheduler):
+    """As Detectron2 defines it."""
+
+    def __init__(self, scheduler, factor, length, method="linear", rescale_interval=False):
+        end = scheduler(0.0) if rescale_interval else scheduler(length)
+        start = factor * scheduler(0.0)
+        linear = LinearParamScheduler(start, end)
+        warmup = {"linear": linear, "constant": ConstantParamScheduler(start)}[method]
+        scaling = ["rescaled", "rescaled" if rescale_interval else "fixed"]
+        super().__init__([warmup, scheduler], [length, 1 - length], scaling)
+
+
+def multi_step(total):
+    return MultiStepParamScheduler(
+        [1.0, 0.1, 0.01], num_updates=total, milestones=[total // 2, total * 3 // 4]
+    )
+
+
+FVCORE = {
+    "multi-step": lambda total: multi_step(total),
+    "evenly split": lambda total: MultiStepParamScheduler([1.0, 0.5, 0.25], num_updates=total),
+    "scale-invariant": lambda total: MultiStepParamScheduler([1.0, 0.5, 0.1], milestones=[3, 6, 9]),
+    "constant": lambda total: ConstantParamScheduler(0.5),
+    "linear": lambda total: LinearParamScheduler(0.9, 0.1),
+    "warmup": lambda total: WarmupParamScheduler(multi_step(total), 0.001, 20 / total),
+    "constant warmup": lambda total: WarmupParamScheduler(
+        multi_step(total), 0.1, 20 / total, "constant"
+    ),
+    "warmup, rescaled": lambda total: WarmupParamScheduler(
+        multi_step(total), 0.1, 0.1, rescale_interval=True
+    ),
+    "warmup before a line": lambda total: WarmupParamScheduler(
+        LinearParamScheduler(1.0, 0.0), 0.1, 0.2, rescale_interval=True
+    ),
+    "composite": lambda total: CompositeParamScheduler(
+        [LinearParamScheduler(0.1, 0.7), ConstantParamScheduler(0.7), multi_step(total)],
+        [0.2, 0.3, 0.5],
+        ["rescaled", "rescaled", "rescaled"],
+    ),
+    "composite of composites": lambda total: CompositeParamScheduler(
+        [
+            WarmupParamScheduler(multi_step(total), 0.1, 0.1, rescale_interval=True),
+            ConstantParamScheduler(0.2),
+        ],
+        [0.6, 0.4],
+        ["rescaled", "fixed"],
+    ),
+}
+
+
+@pytest.mark.parametrize("total", [97, 1000, 4321])
+@pytest.mark.parametrize("name", FVCORE)
+def test_fvcore(name, total):
+    scheduler = FVCORE[name](total)
+    theirs = [0.02 * scheduler(count / total) for count in range(total)]
+    schedule = from_fvcore(scheduler, 0.02, num_updates=total)
+    assert_agrees_near_zero(schedule, range(total), theirs)
+    assert schedule(2**31 - 1) == schedule(total)
+
+
+def assert_agrees_near_zero(schedule, counts, theirs):
+    """A line that ends at 0 does so in float64 noise there."""
+    theirs = np.asarray(theirs)
+    assert_agrees(schedule, np.asarray(counts)[theirs > 1e-9], theirs[theirs > 1e-9])
+    assert np.abs(schedule(np.asarray(counts)[theirs <= 1e-9])).max(initial=0) <= 1e-9
+
+
+def test_fvcore_refusals():
+    with pytest.raises(ValueError, match=r"part 1: CosineParamScheduler .*optax\.cosine_decay"):
+        from_fvcore(
+            CompositeParamScheduler(
+                [ConstantParamScheduler(1.0), CosineParamScheduler(1.0, 0.0)],
+                [0.5, 0.5],
+                ["fixed", "fixed"],
+            ),
+            0.1,
+            num_updates=100,
+        )
+    with pytest.raises(TypeError, match=r"scheduler must be a ParamScheduler of fvcore, got 0\.1"):
+        from_fvcore(0.1, 0.1, num_updates=100)
+    with pytest.raises(ValueError, match="num_updates must be positive, got 0"):
+        from_fvcore(ConstantParamScheduler(1.0), 0.1, num_updates=0)
+    with pytest.raises(TypeError, match="base_lr must be a real number, got 'a'"):
+        from_fvcore(ConstantParamScheduler(1.0), "a", num_updates=10)
+
+
 def mmengine_rates(base, configs, steps_per_epoch, total_steps):
     """MMEngine's own schedulers, stepped as its hook does."""
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=base)
@@ -192,6 +299,21 @@ def test_mmengine_recipes(recipe):
     assert_agrees(schedule, range(total_steps), theirs)
 
 
+@pytest.mark.parametrize("form", ["class", "scoped", "to_dict"])
+def test_mmengine_types_of_every_form(form):
+    configs, steps_per_epoch, total_steps = MMENGINE["constant warmup"]
+    theirs = mmengine_rates(0.02, configs, steps_per_epoch, total_steps)
+    if form == "class":
+        configs = [config | {"type": getattr(mm, config["type"])} for config in configs]
+    if form == "scoped":
+        configs = [config | {"type": f"mmengine.{config['type']}"} for config in configs]
+    if form == "to_dict":
+        configs = Config({"param_scheduler": configs}).to_dict()["param_scheduler"]
+    for handed_in in (configs, Config({"param_scheduler": configs}).param_scheduler):
+        schedule = from_mmengine(0.02, handed_in, steps_per_epoch=steps_per_epoch)
+        assert_agrees(schedule, range(total_steps), theirs)
+
+
 @given(
     warmup=st.integers(3, 30), factor=st.floats(0.01, 1.0), gamma=st.floats(0.1, 1.2),
     milestones=INCREASING, steps_per_epoch=st.integers(1, 7), by_epoch=st.booleans(),
@@ -223,6 +345,24 @@ def test_optax(scales, init_value):
     theirs = [float(linear(jnp.int32(count))) for count in counts[::7]]
     ours = from_optax(init_value, scales, interpolate=True)
     np.testing.assert_allclose(ours(counts[::7]), theirs, rtol=1e-6)
+
+
+@given(
+    init_value=st.floats(1e-4, 1.0), steps=st.integers(1, 60), decay=st.floats(0.5, 1.5),
+    begin=st.integers(0, 50), end_value=st.none() | st.floats(1e-3, 1.0),
+)  # fmt: skip
+@settings(deadline=None, max_examples=60)
+def test_optax_exponential_decay(init_value, steps, decay, begin, end_value):
+    counts = np.arange(200)
+    theirs = optax.exponential_decay(
+        init_value, steps, decay, begin, staircase=True, end_value=end_value
+    )(jnp.asarray(counts))
+    ours = from_optax_exponential_decay(
+        init_value, steps, decay, begin, end_value=end_value, total_steps=200
+    )
+    # Optax takes the power in float32, and flushes what is below its smallest normal number.
+    tiny = np.finfo(np.float32).tiny
+    np.testing.assert_allclose(ours(counts), theirs, rtol=5e-5, atol=tiny)
 
 
 def learning_rate_message():

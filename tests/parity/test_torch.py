@@ -178,7 +178,33 @@ def test_parameter_groups():
             "CosineAnnealingLR .*optax.cosine_decay_schedule",
         ),
         (lambda o: torch_lr.ReduceLROnPlateau(o), "ReduceLROnPlateau .*reduce_on_plateau"),
-        (lambda o: torch_lr.ExponentialLR(o, 0.9), "ExponentialLR .*optax.exponential_decay"),
+        (lambda o: torch_lr.ExponentialLR(o, 0.999), "more than 10000 stages.* total_steps"),
+        (
+            lambda o: torch_lr.SequentialLR(
+                o, [torch_lr.StepLR(o, 3), torch_lr.StepLR(o, 4), torch_lr.StepLR(o, 5)], [5, 3]
+            ),
+            r"milestones must be in ascending order, got \[5, 3\]",
+        ),
+        (
+            lambda o: torch_lr.SequentialLR(
+                o,
+                [
+                    torch_lr.StepLR(o, 3),
+                    torch_lr.SequentialLR(o, [torch_lr.StepLR(o, 3), torch_lr.StepLR(o, 4)], [4]),
+                ],
+                [9],
+            ),
+            "part 1 is a SequentialLR: torch starts a sequence inside",
+        ),
+        (
+            lambda o: torch_lr.ChainedScheduler(
+                [
+                    torch_lr.SequentialLR(o, [torch_lr.StepLR(o, 3), torch_lr.StepLR(o, 4)], [9]),
+                    torch_lr.MultiStepLR(o, [5]),
+                ]
+            ),
+            "part 0 is a SequentialLR, which sets the rate anew at step 9",
+        ),
         (lambda o: torch_lr.LambdaLR(o, lambda epoch: 1.0), "LambdaLR .*manual_stepping"),
         (
             lambda o: torch_lr.ChainedScheduler(
@@ -207,10 +233,154 @@ def test_a_rate_changed_by_hand_is_noticed():
     scheduler.step()
     scheduler.optimizer.param_groups[0]["lr"] = 0.03
     scheduler.step()
-    with pytest.raises(ValueError, match=r"after 2 steps its rate is 0\.03"):
+    with pytest.raises(ValueError, match=r"after 2 steps the rate is 0\.03"):
         from_torch(scheduler)
     with pytest.raises(TypeError, match="scheduler must be"):
         from_torch(0.1)
+
+
+def test_a_rate_changed_by_hand_before_the_first_step_is_noticed():
+    scheduler = torch_lr.MultiStepLR(make_optimizer(0.1), [5])
+    scheduler.optimizer.param_groups[0]["lr"] = 0.03
+    with pytest.raises(ValueError, match=r"after 0 steps the rate is 0\.03, .*changed by hand"):
+        from_torch(scheduler)
+
+
+def test_two_schedulers_on_one_optimizer_are_said():
+    optimizer = make_optimizer(0.1)
+    drops = torch_lr.MultiStepLR(optimizer, [5])
+    torch_lr.LinearLR(optimizer, 0.1, total_iters=4)
+    with pytest.raises(ValueError, match=r"another scheduler works on the same optimizer"):
+        from_torch(drops)
+
+
+QUIRKS = {
+    "sequence from 0": lambda o: torch_lr.SequentialLR(
+        o, [torch_lr.ConstantLR(o), torch_lr.StepLR(o, 30)], [0]
+    ),
+    "sequence from before 0": lambda o: torch_lr.SequentialLR(
+        o, [torch_lr.ConstantLR(o), torch_lr.StepLR(o, 30)], [-1]
+    ),
+    "sequence with equal milestones": lambda o: torch_lr.SequentialLR(
+        o, [torch_lr.ConstantLR(o), torch_lr.StepLR(o, 30), torch_lr.StepLR(o, 4)], [5, 5]
+    ),
+    "milestones of floats": lambda o: torch_lr.MultiStepLR(o, [150 * 0.5, 112.5]),
+    "milestone before 0": lambda o: torch_lr.MultiStepLR(o, [-3, 7]),
+    "chain of chains": lambda o: torch_lr.ChainedScheduler(
+        [
+            torch_lr.ChainedScheduler(
+                [torch_lr.LinearLR(o, 0.1, total_iters=7), torch_lr.StepLR(o, 9)]
+            ),
+            torch_lr.MultiStepLR(o, [4, 50]),
+        ]
+    ),
+    "sequence that starts with a chain": lambda o: torch_lr.SequentialLR(
+        o,
+        [
+            torch_lr.ChainedScheduler(
+                [torch_lr.LinearLR(o, 0.1, total_iters=7), torch_lr.StepLR(o, 9)]
+            ),
+            torch_lr.StepLR(o, 8, 0.5),
+        ],
+        [20],
+    ),
+    "chain with a sequence before its drops": lambda o: torch_lr.ChainedScheduler(
+        [
+            torch_lr.SequentialLR(o, [torch_lr.ConstantLR(o, 0.5, 3), torch_lr.StepLR(o, 30)], [5]),
+            torch_lr.MultiStepLR(o, [6, 40]),
+        ]
+    ),
+    "a rate for every step": lambda o: torch_lr.ExponentialLR(o, 0.9),
+    "vanishing products": lambda o: torch_lr.ChainedScheduler(
+        [torch_lr.StepLR(o, 3), torch_lr.MultiStepLR(o, [10, 20, 30], 1e-4)]
+    ),
+    "vanishing products with a ramp": lambda o: torch_lr.ChainedScheduler(
+        [torch_lr.StepLR(o, 2), torch_lr.LinearLR(o, 1e-3, total_iters=140)]
+    ),
+}
+
+
+@pytest.mark.parametrize("quirk", QUIRKS)
+def test_quirks(quirk):
+    make = QUIRKS[quirk]
+    theirs = stepped(make, 160)
+    for total_steps in (None, 160):
+        assert_agrees_until_tiny(from_torch(make(make_optimizer(0.1)), total_steps), theirs)
+
+
+def assert_agrees_until_tiny(schedule, theirs):
+    """Rates below the smallest normal number of float32 are 0 or close to it."""
+    theirs = np.asarray(theirs)
+    normal = np.abs(theirs) >= np.finfo(np.float32).tiny
+    assert_agrees(schedule, np.flatnonzero(normal), theirs[normal])
+    assert (np.abs(schedule(np.flatnonzero(~normal))) <= np.finfo(np.float32).tiny).all()
+
+
+@pytest.mark.filterwarnings("error")
+def test_milestones_that_torch_never_reaches_are_said():
+    scheduler = torch_lr.MultiStepLR(make_optimizer(0.1), [150 * 0.5, 112.5])
+    with pytest.warns(UserWarning, match=r"never reaches the milestones \[112\.5\]"):
+        schedule = from_torch(scheduler)
+    assert np.asarray(schedule.boundaries).tolist() == [75]
+
+
+PER_EPOCH = {
+    "drops": lambda o: torch_lr.MultiStepLR(o, [3, 7]),
+    "a ramp by epochs": lambda o: torch_lr.SequentialLR(
+        o, [torch_lr.LinearLR(o, 0.01, total_iters=5), torch_lr.StepLR(o, 3)], [5]
+    ),
+    "every epoch": lambda o: torch_lr.ExponentialLR(o, 0.9),
+}
+
+
+@pytest.mark.parametrize("recipe", PER_EPOCH)
+@pytest.mark.parametrize("done", [0, 4])
+def test_stepped_once_an_epoch(recipe, done):
+    make, steps = PER_EPOCH[recipe], 13
+    theirs = np.repeat(stepped(make, 12), steps)
+    scheduler = make(make_optimizer(0.1))
+    for _ in range(done):
+        scheduler.step()
+    for total_steps in (None, len(theirs)):
+        schedule = from_torch(scheduler, total_steps, steps_per_epoch=steps)
+        assert_agrees(schedule, range(len(theirs)), theirs)
+
+
+@pytest.mark.parametrize("warmup_steps", [5, 12])
+@pytest.mark.parametrize("done", [0, 3, 30])
+def test_the_two_schedulers_of_torchvisions_detection_reference(warmup_steps, done):
+    """A warmup by steps in the first epoch, drops by epochs."""
+    steps, epochs, theirs = 13, 9, []
+
+    def make():
+        optimizer = make_optimizer(0.02)
+        drops = torch_lr.MultiStepLR(optimizer, [4, 7])
+        return drops, torch_lr.LinearLR(optimizer, 0.001, total_iters=warmup_steps)
+
+    drops, warmup = make()
+    for step in range(steps * epochs):
+        if step == done:
+            schedule = from_torch(drops, steps_per_epoch=steps, warmup=warmup)
+        theirs.append(drops.optimizer.param_groups[0]["lr"])
+        warmup.step()
+        if (step + 1) % steps == 0:
+            drops.step()
+    assert_agrees(schedule, range(len(theirs)), theirs)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"steps_per_epoch": 0}, ValueError, "steps_per_epoch must be positive, got 0"),
+        ({"steps_per_epoch": "7"}, TypeError, "steps_per_epoch must be an integer, got '7'"),
+        ({"total_steps": -1}, ValueError, "total_steps must be positive, got -1"),
+        ({"param_group": 0.5}, TypeError, "param_group must be an integer, got 0.5"),
+        ({"warmup": 0.1}, TypeError, "warmup must be a torch learning rate scheduler, got 0.1"),
+    ],
+)
+def test_bad_options(options, error, message):
+    with pytest.raises(error, match=message):
+        from_torch(torch_lr.StepLR(make_optimizer(0.1), 3), **options)
 
 
 @given(
