@@ -62,7 +62,7 @@ def test_show_a_pipeline_config(capsys, tmp_path):
     with pytest.raises(SystemExit) as exit_info:
         main(["show", "--pipeline-config", str(path)])
     assert exit_info.value.code == 2
-    assert "optax.warmup_cosine_decay_schedule" in capsys.readouterr().err
+    assert "optax.cosine_decay_schedule" in capsys.readouterr().err
 
 
 def test_the_length_of_training_of_a_config(capsys, tmp_path):

@@ -81,8 +81,12 @@ BROKEN = {
     "no file": ("pipeline.config", "there is no file 'pipeline.config'"),
     "no learning rate": ("train_config { batch_size: 3 }", "there is no learning rate in it"),
     "cosine": (
+        "learning_rate {\n cosine_decay_learning_rate { total_steps: 30000 } }",
+        r"line 2: cosine_decay_learning_rate .*optax\.cosine_decay_schedule\(0\.002, 20000\)",
+    ),
+    "cosine without steps": (
         "learning_rate {\n cosine_decay_learning_rate { total_steps: 9 } }",
-        r"line 2: cosine_decay_learning_rate .*optax\.cosine_decay_schedule\(0\.002, -9991\)",
+        "line 2: total_steps = 9 leaves no step for the cosine after 10000",
     ),
     "exponential": (
         "learning_rate {\n exponential_decay_learning_rate { staircase: false } }",

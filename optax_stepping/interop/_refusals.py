@@ -1,9 +1,6 @@
 """What cannot be expressed in stages, and what to use instead."""
 
 NOT_IN_STAGES = {
-    "exponential_decay_learning_rate": "optax.exponential_decay",
-    "cosine_decay_learning_rate": "optax.warmup_cosine_decay_schedule",
-    "ExponentialDecay": "optax.exponential_decay",
     "CosineDecay": "optax.cosine_decay_schedule",
     "PolynomialDecay": "optax.polynomial_schedule",
     "CosineAnnealingLR": "optax.cosine_decay_schedule",

@@ -116,6 +116,11 @@ def _cosine_decay(message: Field) -> str:
     )
     rate, warmup_steps = fields["learning_rate_base"], fields["warmup_steps"]
     start = warmup_steps + fields["hold_base_rate_steps"]
+    if fields["total_steps"] <= start:
+        raise ValueError(
+            f"config: line {message.line}: total_steps = {fields['total_steps']} leaves no step "
+            f"for the cosine after {start} of warmup_steps and hold_base_rate_steps; raise it."
+        )
     warmup = f"optax.linear_schedule({fields['warmup_learning_rate']}, {rate}, {warmup_steps})"
     cosine = f"optax.cosine_decay_schedule({rate}, {fields['total_steps'] - start})"
     return (
