@@ -93,9 +93,10 @@ def _rate_between(start, end, rate, target, ramp, count):
     origin = jnp.where(grows, start, end)
     steps = jnp.abs(jnp.maximum(count, 0) - origin)
     ended = steps >= length
-    # Scaled by a power of two, no product or difference leaves the range of normal numbers.
-    limit = jnp.abs(large)
-    scale = jnp.where(limit < 2.0**-32, 2.0**94, jnp.where(limit > 2.0**64, 2.0**-64, 1.0))
+    # Scaled by a power of two, no product or difference leaves the range of normal numbers; nor
+    # does the smaller end, which a ramp starts with exactly.
+    scale = jnp.where(jnp.abs(small) > 2.0**64, 2.0**-64, 1.0)
+    scale = jnp.where(jnp.abs(large) < 2.0**-32, 2.0**94, scale)
     low, high = small * scale, large * scale
     # The slope in two parts. Products of the 8 bits of the coarse one with 16 bits of an integer
     # are exact, so the fine one makes up for every rounding until then, also for that of a
@@ -103,15 +104,15 @@ def _rate_between(start, end, rate, target, ramp, count):
     height = high - low
     lost = (high - height) - low
     share = 1 / jnp.maximum(length, 1).astype(small.dtype)
-    coarse = lax.reduce_precision(0.995 * height * share, jnp.finfo(small.dtype).nexp, 7)
-    coarse = lax.stop_gradient(coarse)
+    slope = lax.stop_gradient(0.995 * height * share)
+    coarse = lax.reduce_precision(slope, jnp.finfo(small.dtype).nexp, 7)
     upper, lower = _halves(length, small.dtype)
     fine = ((height - coarse * upper) - coarse * lower + lost) * share
     # No compiler can fuse this product with the sum: a selection stands between them.
     fine = jnp.where(ended, 0, fine * steps.astype(small.dtype))
     upper, lower = _halves(steps, small.dtype)
     rate = low + (coarse * upper + (coarse * lower + fine))
-    return jnp.where(ended, large, _within(limit, rate / scale))
+    return jnp.where(ended, large, _within(large, rate / scale))
 
 
 def _halves(integers, dtype):
@@ -120,7 +121,7 @@ def _halves(integers, dtype):
 
 
 # A rate, its rounding kept from overshooting. The derivative is the ramp's, also at the limit.
-_within = jax.custom_jvp(lambda limit, rate: lax.clamp(-limit, rate, limit))
+_within = jax.custom_jvp(lambda end, rate: lax.clamp(-jnp.abs(end), rate, jnp.abs(end)))
 _within.defjvps(None, lambda tangent, *_: tangent)
 
 

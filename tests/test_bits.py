@@ -141,6 +141,9 @@ def test_sharded_and_mapped_over_devices():
         (2**31 - 1, [1.2e-38, 1.3e-38], 2**30 + 1),
         (1000, [-3.4e38, 3.4e38], 500),
         (7, [1e-9, 3e38], 3),
+        # The scale of a high ramp flushes such a start.
+        (1000, [-6.0428015e-24, 1e20], 0),
+        (1000, [1e20, 1.2e-38], 999),
     ],
 )
 def test_found_by_an_adversary(boundary, rates, count):

@@ -1,0 +1,120 @@
+"""Random schedules at random counts against exact fractions, a million pairs a run.
+
+PAIRS=10000000 python -m pytest tests/slow/test_exactness.py makes it ten million.
+"""
+
+import bisect
+import os
+from fractions import Fraction
+
+import jax
+import numpy as np
+import pytest
+
+from optax_stepping import manual_stepping
+
+INT32_MAX = 2**31 - 1
+PAIRS = int(os.environ.get("PAIRS", "1000000"))
+COUNTS = 1000
+# Few sizes, so that few programs are compiled.
+NUM_BOUNDARIES = [0, 1, 2, 3, 5, 9, 31, 32, 33, 64, 299]
+DTYPES = [np.int32, np.int64, np.uint32, np.uint64, np.int16, np.uint8, np.float64]
+
+
+def random_boundaries(rng, number):
+    kind = rng.integers(3)
+    if kind == 0:  # adjacent ones
+        return list(range(first := int(rng.integers(1, INT32_MAX - number)), first + number))
+    highest = [INT32_MAX, 10 * number + 5][kind - 1]
+    spread = {min(int(highest ** rng.random() + 1), INT32_MAX) for _ in range(number)}
+    while len(spread) < number:
+        spread.add(int(rng.integers(1, highest)))
+    boundaries = sorted(spread)
+    if kind == 1 and number:
+        boundaries[-1] = INT32_MAX
+    return boundaries
+
+
+def random_rates(rng, number, dtype):
+    """Zero, the smallest normal numbers, huge ones, one sign or both, equal neighbours."""
+    info = np.finfo(dtype)
+    smallest, largest = np.log10(float(info.tiny) * 1.01), np.log10(float(info.max) / 4)
+    lowest = rng.uniform(smallest, largest - 4)
+    exponents = rng.uniform(lowest, min(lowest + rng.choice([0.1, 3, 60]), largest), number)
+    rates = 10.0**exponents * rng.choice([[1, 1, 1, 1], [1, 1, -1, 0]][rng.integers(2)], number)
+    rates = rates.astype(dtype)
+    rates[1:] = np.where(rng.random(number - 1) < 0.1, rates[:-1], rates[1:])
+    return rates
+
+
+def random_counts(rng, boundaries, dtype):
+    edges = [0, INT32_MAX, *boundaries]
+    near = rng.choice(edges, COUNTS) + rng.integers(-2, 3, COUNTS)
+    starts = np.array([0, *boundaries, min(2 * max(edges[2:], default=5), INT32_MAX)])
+    stage = rng.integers(0, len(starts) - 1, COUNTS)
+    inside = starts[stage] + rng.random(COUNTS) * (starts[stage + 1] - starts[stage])
+    counts = np.where(rng.random(COUNTS) < 0.4, near, inside).astype(np.int64)
+    low, high = (0, 2**8 - 1) if dtype == np.uint8 else (-(2**15), 2**15 - 1)
+    if np.dtype(dtype).itemsize >= 4:
+        low, high = (0 if np.issubdtype(dtype, np.unsignedinteger) else -5), INT32_MAX
+    return np.sort(np.clip(counts, low, high)).astype(dtype)
+
+
+def check(boundaries, rates, ramps, counts, actual):
+    """Every rate against the definition; gives the largest error of a ramp, in ulp."""
+    dtype, worst = rates.dtype.type, 0.0
+    tiny = float(np.finfo(dtype).tiny)
+    exact_rates = [Fraction(float(rate)) for rate in rates]
+    before = None
+    for count, rate in zip(np.maximum(counts, 0).astype(np.int64).tolist(), actual, strict=True):
+        stage = bisect.bisect_right(boundaries, count)
+        start = boundaries[stage - 1] if stage else 0
+        held = stage == len(boundaries) or not ramps[stage]
+        if held or count == start:
+            assert rate.tobytes() == rates[stage].tobytes(), (count, rate, rates[stage])
+        else:
+            first, target = exact_rates[stage : stage + 2]
+            share = Fraction(count - start, boundaries[stage] - start)
+            exact = first + (target - first) * share
+            low, high = min(first, target), max(first, target)
+            value = Fraction(float(rate))
+            assert low <= value <= high, (count, rate)
+            scale = max(-low, high) if low < 0 < high else abs(exact)
+            if scale < tiny:
+                # Flushed to zero by most processors.
+                assert abs(value - exact) <= tiny, (count, rate)
+            else:
+                unit = Fraction(float(np.spacing(dtype(float(scale)))))
+                worst = max(worst, float(abs(value - exact) / unit))
+            if before and before[0] == stage:
+                rising = target >= first
+                assert (value >= before[1]) if rising else (value <= before[1]), (count, rate)
+            before = stage, value
+            continue
+        before = None
+    return worst
+
+
+@pytest.mark.parametrize(("dtype", "pairs"), [(np.float32, PAIRS), (np.float64, PAIRS // 5)])
+def test_random_pairs(dtype, pairs):
+    rng = np.random.default_rng(0)
+    worst = 0.0
+    with enable_x64(dtype == np.float64):
+        for _ in range(pairs // COUNTS):
+            boundaries = random_boundaries(rng, int(rng.choice(NUM_BOUNDARIES)))
+            rates = random_rates(rng, len(boundaries) + 1, dtype)
+            ramps = rng.random(len(boundaries)) < rng.choice([0.0, 0.5, 1.0])
+            counts = random_counts(rng, boundaries, rng.choice(DTYPES))
+            schedule = manual_stepping(boundaries, rates, interpolate=ramps)
+            actual = np.asarray(schedule(counts))
+            assert actual.dtype == dtype
+            worst = max(worst, check(boundaries, rates, ramps, counts, actual))
+    print(f"{pairs:,} pairs of {dtype.__name__}: worst ramp {worst:.2f} ulp")
+    assert worst <= 4
+
+
+def enable_x64(enabled):
+    try:
+        return jax.enable_x64(enabled)
+    except AttributeError:  # before jax 0.8
+        return jax.experimental.enable_x64(enabled)
