@@ -79,9 +79,8 @@ def test_live(framework, capsys):
     assert float(last.split()[-1]) < float(first.split()[-1])
 
 
-def test_warmup_alone(tmp_path):
-    command = [sys.executable, EXAMPLES / "train_digits.py", "--warmup", "--steps", "20"]
-    process = subprocess.run(
-        [*command, "--output", tmp_path / "a.png"], capture_output=True, text=True, check=True
-    )
-    assert "0.1 -> 0.05" in process.stdout
+def test_warmup_alone(tmp_path, monkeypatch, capsys):
+    arguments = ["--warmup", "--steps", "20", "--output", str(tmp_path / "a.png")]
+    monkeypatch.setattr(sys, "argv", ["train_digits.py", *arguments])
+    importlib.import_module("train_digits").main()
+    assert "0.1 -> 0.05" in capsys.readouterr().out

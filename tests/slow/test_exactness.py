@@ -80,7 +80,7 @@ def check(boundaries, rates, ramps, counts, actual):
             value = Fraction(float(rate))
             assert low <= value <= high, (count, rate)
             scale = max(-low, high) if low < 0 < high else abs(exact)
-            if scale < tiny:
+            if abs(exact) < tiny:
                 # Flushed to zero by most processors.
                 assert abs(value - exact) <= tiny, (count, rate)
             else:
