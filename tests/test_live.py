@@ -486,13 +486,17 @@ def test_export_of_a_step():
 
 
 @pytest.mark.parametrize("form", ["scale_by_stepping", "inject_hyperparams"])
-def test_nnx_optimizer(form):
+def test_nnx_optimizer(form, tmp_path):
     optimizer = {
         "scale_by_stepping": scale_by_stepping(pad(SCHEDULE, 8)),
         "inject_hyperparams": optax.inject_hyperparams(optax.sgd)(stateful(pad(SCHEDULE, 8))),
     }[form]
-    model = nnx.Linear(2, 1, rngs=nnx.Rngs(0))
-    trainer = nnx.Optimizer(model, optimizer, wrt=nnx.Param)
+
+    def make():
+        model = nnx.Linear(2, 1, rngs=nnx.Rngs(0))
+        return model, nnx.Optimizer(model, optimizer, wrt=nnx.Param)
+
+    model, trainer = make()
 
     @nnx.jit
     def step(model, trainer):
@@ -508,3 +512,16 @@ def test_nnx_optimizer(form):
     step(model, trainer)
     assert get_state(trainer.opt_state).rate == DECAY(2)
     assert SCHEDULE(trainer.step) == SCHEDULE(2)
+
+    state = nnx.to_pure_dict(nnx.state((model, trainer)))
+    with ocp.StandardCheckpointer() as checkpointer:
+        checkpointer.save(tmp_path / "trainer", state)
+    model, trainer = make()
+    blank = nnx.state((model, trainer))
+    with ocp.StandardCheckpointer() as checkpointer:
+        restored = checkpointer.restore(tmp_path / "trainer", nnx.to_pure_dict(blank))
+    nnx.replace_by_pure_dict(blank, restored)
+    nnx.update((model, trainer), blank)
+    chex.assert_trees_all_equal(get_state(trainer.opt_state).schedule, pad(DECAY, 8))
+    step(model, trainer)
+    assert get_state(trainer.opt_state).rate == DECAY(3)
