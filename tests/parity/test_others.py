@@ -49,7 +49,7 @@ def test_keras(boundaries, data):
         assert_agrees(from_keras(handed_in), counts, values_there)
 
 
-@given(st.floats(1e-4, 1.0), st.integers(1, 80), st.floats(0.5, 1.0))
+@given(st.floats(2.0**-13, 1.0, width=32), st.integers(1, 80), st.floats(0.5, 1.0, width=32))
 @settings(deadline=None, max_examples=25)
 def test_keras_exponential_decay(rate, steps, decay):
     theirs = keras.optimizers.schedules.ExponentialDecay(rate, steps, decay, staircase=True)
@@ -348,7 +348,8 @@ def test_optax(scales, init_value):
 
 
 @given(
-    init_value=st.floats(1e-4, 1.0), steps=st.integers(1, 60), decay=st.floats(0.5, 1.5),
+    init_value=st.floats(2.0**-13, 1.0, width=32), steps=st.integers(1, 60),
+    decay=st.floats(0.5, 1.5, width=32),
     begin=st.integers(0, 50), end_value=st.none() | st.floats(1e-3, 1.0),
 )  # fmt: skip
 @settings(deadline=None, max_examples=60)
