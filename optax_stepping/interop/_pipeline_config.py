@@ -11,8 +11,10 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-MAX_BYTES = 1_000_000
+from optax_stepping.interop._files import check_size, read_text
+
 MAX_DEPTH = 100
+REMEDY = "cut out its train_config"
 
 _TOKEN = re.compile(
     r"""
@@ -42,15 +44,8 @@ def read_config(config: str | os.PathLike[str]) -> str:
             f"type {type(config).__name__}; write a str or a pathlib.Path."
         )
     if not (isinstance(config, str) and re.search(r"[{<\n]", config)):
-        path = Path(config)
-        if not path.is_file():
-            raise ValueError(f"config: there is no file {str(path)!r}; write the path or the text.")
-        _check_size(path.stat().st_size)
-        try:
-            return path.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise ValueError(f"config: {str(path)!r} is no text file: {error}.") from None
-    _check_size(len(config))
+        return read_text("config", Path(config), REMEDY)
+    check_size("config", len(config), REMEDY)
     return config
 
 
@@ -138,11 +133,3 @@ def _tokens(text: str):
         if kind != "skip":
             yield kind, match[0], line
         line += match[0].count("\n")
-
-
-def _check_size(size: int) -> None:
-    if size > MAX_BYTES:
-        raise ValueError(
-            f"config: {size} characters are too many for a pipeline.config, at most {MAX_BYTES} "
-            f"are read; cut out its train_config."
-        )

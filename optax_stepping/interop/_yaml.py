@@ -6,17 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from optax_stepping._extras import import_extra
+from optax_stepping.interop._files import check_size, read_text
 
-MAX_BYTES = 1_000_000
 MAX_DEPTH = 100
 MAX_BASES = 10
+REMEDY = "cut out its SOLVER"
 
 
 def read_yaml(config: str | os.PathLike[str], bases: int = 0) -> dict[str, Any]:
     """The mapping of a file (or a text), over those that its ``_BASE_`` names."""
     is_text = isinstance(config, str) and ("\n" in config or ": " in config)
     path = None if is_text else Path(os.path.expanduser(config))
-    found = _load(str(config) if path is None else _read(path), path)
+    found = _load(str(config) if path is None else read_text("cfg", path, REMEDY), path)
     base = found.pop("_BASE_", None)
     if base is None:
         return found
@@ -34,19 +35,9 @@ def read_yaml(config: str | os.PathLike[str], bases: int = 0) -> dict[str, Any]:
     return _merged(read_yaml(path.parent / os.path.expanduser(base), bases + 1), found)
 
 
-def _read(path: Path) -> str:
-    if not path.is_file():
-        raise ValueError(f"cfg: there is no file {str(path)!r}; write the path or the text of one.")
-    _check_size(path.stat().st_size)
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"cfg: {str(path)!r} is no text file: {error}.") from None
-
-
 def _load(text: str, path: Path | None) -> dict[str, Any]:
     yaml = import_extra("yaml", extra="detectron2")
-    _check_size(len(text))
+    check_size("cfg", len(text), REMEDY)
     where = "the text" if path is None else repr(str(path))
     try:
         # The events first: building deeply nested values would exceed Python's recursion limit.
@@ -76,11 +67,3 @@ def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
         both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
         merged[key] = _merged(merged[key], value) if both else value
     return merged
-
-
-def _check_size(size: int) -> None:
-    if size > MAX_BYTES:
-        raise ValueError(
-            f"cfg: {size} characters are too many for a config, at most {MAX_BYTES} are read; cut "
-            f"out its SOLVER."
-        )
