@@ -43,7 +43,7 @@ def peers(num_boundaries: int) -> dict:
 
 def tables() -> list[Table]:
     rows = []
-    for num_boundaries in (3, 256):
+    for num_boundaries in (3, 24, 256):
         functions = peers(num_boundaries)
         timings = measure(functions)
         missing = [name for name in ("Keras (JAX)", "torch, step()") if name not in functions]

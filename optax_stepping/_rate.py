@@ -9,10 +9,12 @@ from jax import lax
 from optax_stepping._checks import INT32_MAX, check_leaves
 from optax_stepping._count import at_least_single, whole_steps
 
+# Of up to FEW boundaries, the rates of all stages cost no kernel on a GPU; of more, the CPU's
+# runtime would hand the arithmetic to another thread, which takes longer than the call.
 # All comparisons at once are the fastest search, but from 64 boundaries on, compilers keep
 # them in memory for every count. Of more than FLAT, the block that holds the stage is searched
 # first; the width of blocks is what GPU compilers take into one kernel.
-FLAT, BLOCK = 32, 13
+FEW, FLAT, BLOCK = 12, 32, 13
 
 
 @jax.jit
@@ -40,7 +42,7 @@ def rates_at(boundaries, rates, ramps, counts, unknown=None):
 
 def _rate_at(boundaries, rates, ramps, count):
     stage = _stage_at(boundaries, count)
-    if boundaries.size <= FLAT:
+    if boundaries.size <= FEW:
         # The rate of every stage, then the one in force: GPU compilers fuse the pick into the
         # arithmetic, so only that one is computed.
         rate = _pick(_rate_between(*_all_stages(boundaries, rates, ramps), count), stage)
