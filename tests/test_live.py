@@ -423,7 +423,9 @@ def test_a_checkpoint_of_another_number_of_stages(tmp_path):
     """Orbax names both numbers, and padding is the remedy; flax and pickle just take it."""
     saved = scale_by_stepping(SCHEDULE).init(None)
     blank = scale_by_stepping(DECAY).init(None)
-    with pytest.raises(ValueError, match=r"(?s)\(2,\).*\(4,\)|\(4,\).*\(2,\)"):
+    # Of whichever leaf it restores first.
+    sizes = r"\(2,\).*\(4,\)|\(4,\).*\(2,\)|\(3,\).*\(5,\)|\(5,\).*\(3,\)"
+    with pytest.raises(ValueError, match=f"(?s){sizes}"):
         through_orbax(saved, blank, tmp_path / "other")
     gc.collect()  # what Orbax leaves behind when it raises is warned of here
     roomy = scale_by_stepping(pad(DECAY, 8)).init(None)

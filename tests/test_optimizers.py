@@ -12,14 +12,14 @@ from optax import contrib
 
 from optax_stepping import manual_stepping
 
-STEPS = 20
+STEPS = 12
 SCHEDULE = manual_stepping(
-    [5, 9, 14], [0.0317, 0.05, 0.01, 0.005], warmup_steps=4, warmup_init_value=0.0071
+    [4, 6, 10], [0.0317, 0.05, 0.01, 0.005], warmup_steps=3, warmup_init_value=0.0071
 )
 RATES = np.asarray(jax.vmap(SCHEDULE)(jnp.arange(STEPS)))
 REQUIRED = {
     # Its default of 20 trials a step takes long, op by op.
-    "lbfgs": {"linesearch": optax.scale_by_zoom_linesearch(max_linesearch_steps=2)},
+    "lbfgs": {"linesearch": optax.scale_by_zoom_linesearch(max_linesearch_steps=1)},
     "dpsgd": {"l2_norm_clip": 1.0, "noise_multiplier": 0.1, "seed": 0},
     "noisy_sgd": {"key": jax.random.key(0)},
     "schedule_free": {"base_optimizer": optax.sgd(1.0)},
@@ -197,10 +197,10 @@ COMPOSITIONS = {
     "apply_if_finite": lambda rate: optax.apply_if_finite(optax.adam(rate), 3),
     "masked": lambda rate: optax.masked(optax.sgd(rate), {"w": True, "b": False}),
     "join_schedules": lambda rate: optax.sgd(
-        optax.join_schedules([optax.constant_schedule(0.1), rate], [4])
+        optax.join_schedules([optax.constant_schedule(0.1), rate], [2])
     ),
     "join_schedules first": lambda rate: optax.sgd(
-        optax.join_schedules([rate, optax.cosine_decay_schedule(0.05, 10)], [12])
+        optax.join_schedules([rate, optax.cosine_decay_schedule(0.05, 10)], [8])
     ),
     "weight decay": lambda rate: optax.adamw(rate, weight_decay=rate),
     "inject several": lambda rate: optax.inject_hyperparams(optax.adamw)(
