@@ -1,6 +1,7 @@
 """Learning rates stepped by hand, as data: manual_stepping for JAX and Optax."""
 
 from optax_stepping import interop
+from optax_stepping._check import check
 from optax_stepping._join import join, shift
 from optax_stepping._live import (
     SteppingState,
@@ -17,6 +18,7 @@ from optax_stepping._view import describe, plot
 __all__ = [
     "SteppingSchedule",
     "SteppingState",
+    "check",
     "describe",
     "get_state",
     "interop",

@@ -46,12 +46,7 @@ def join(schedules: Sequence[SteppingSchedule], boundaries: Sequence[int]) -> St
     if not schedules:
         raise ValueError("schedules must not be empty; write join([schedule, ...], [1000]).")
     curves = [_pieces(f"schedules[{i}]", schedule) for i, schedule in enumerate(schedules)]
-    if isinstance(boundaries, np.ndarray | jax.Array) and not is_traced(boundaries):
-        boundaries = boundaries.tolist()
-    steps = [
-        integer(f"boundaries[{i}]", boundary, example="[1000]")
-        for i, boundary in enumerate(sequence("boundaries", boundaries, "[1000]"))
-    ]
+    steps = _steps(boundaries)
     if len(steps) != len(curves) - 1:
         raise ValueError(
             f"boundaries must be one fewer than schedules, got {len(steps)} for {len(curves)} "
@@ -108,6 +103,20 @@ def shift(schedule: SteppingSchedule, steps: int) -> SteppingSchedule:
     if steps >= 0:
         return to_schedule(section(pieces, steps))
     return to_schedule([Piece(0, pieces[0].value), *delayed(pieces, -steps)])
+
+
+def _steps(boundaries: Any) -> list[int]:
+    if isinstance(boundaries, np.ndarray | jax.Array) and not is_traced(boundaries):
+        boundaries = boundaries.tolist()
+    if is_traced(boundaries) or any(map(is_traced, sequence("boundaries", boundaries, "[1000]"))):
+        raise ValueError(
+            "boundaries must be known, got traced values; join outside of jit, or join functions: "
+            "optax.join_schedules."
+        )
+    return [
+        integer(f"boundaries[{i}]", boundary, example="[1000]")
+        for i, boundary in enumerate(boundaries)
+    ]
 
 
 def _pieces(name: str, schedule: Any) -> list[Piece]:

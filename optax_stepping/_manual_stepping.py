@@ -163,6 +163,8 @@ def _checked_rate(name: str, rate: Any) -> Any:
 def _checked_interpolate(interpolate: Any, num_boundaries: int) -> Any:
     if isinstance(interpolate, bool | np.bool_):
         return np.full(num_boundaries, interpolate, bool)
+    if isinstance(interpolate, jax.Array) and not interpolate.ndim:
+        interpolate = jnp.broadcast_to(interpolate, num_boundaries)
     ramps = _one_dimensional("interpolate", interpolate, "[True, False]")
     num_ramps = ramps.shape[0] if is_traced(ramps) else len(ramps)
     if num_ramps != num_boundaries:

@@ -63,7 +63,7 @@ def _stage_at(boundaries, count, flat=FLAT):
         return first + _stage_at(block, count)
     # Compilers add levels up at the end, and keep an array of each until then: four are too many.
     # What is within a reduction is added up at once.
-    return jnp.sum((block <= count) + jnp.where(jnp.arange(BLOCK) == 0, first, 0))
+    return jnp.sum(jnp.where(block <= count, 1, 0) + jnp.where(jnp.arange(BLOCK) == 0, first, 0))
 
 
 def _all_stages(boundaries, rates, ramps):

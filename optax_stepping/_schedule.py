@@ -118,7 +118,10 @@ class SteppingSchedule:
         real("factor", factor, "0.5")
         rates = np.asarray(self.rates)
         with np.errstate(all="ignore"):
-            scaled = operation(np)(rates, rates.dtype.type(factor))
+            rounded = rates.dtype.type(factor)
+            scaled = operation(np)(rates, rounded)
+        if not np.isfinite(rounded):
+            raise ValueError(f"factor must fit into {rates.dtype}, got {factor!r}; write 0.5, say.")
         vanished = (scaled == 0) & (rates != 0) & (factor != 0)
         lost = vanished | (np.isfinite(rates) & ~np.isfinite(scaled))
         if lost.any():

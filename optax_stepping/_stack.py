@@ -107,6 +107,7 @@ def pad(schedule: SteppingSchedule, num_stages: int) -> SteppingSchedule:
                        ramps=[False, False, False])
     """
     check_schedule("schedule", schedule)
+    num_stages = integer("num_stages", num_stages, low=1, example="8")
     num_stages = _checked_num_stages([schedule], num_stages)
     return make_schedule(*_pad(*_leaves(schedule), num_stages))
 

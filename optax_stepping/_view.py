@@ -112,6 +112,7 @@ def plot(
       >>> ax.get_xlabel(), ax.get_ylabel()
       ('step', 'rate')
     """
+    total_steps = integer("total_steps", total_steps, low=1, example="4000")
     members = _members(schedule)
     labels = line.pop("label", None)
     if not isinstance(labels, list | tuple):

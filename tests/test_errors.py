@@ -189,6 +189,8 @@ def test_what_is_fine():
         assert manual_stepping(empty, [0.1], True).boundaries.shape == (0,)
     ramp = manual_stepping([3], [1, 2], interpolate=[True])
     assert same(manual_stepping([3], [1, 2], np.True_), ramp)
+    assert same(manual_stepping([3], [1, 2], interpolate=jnp.array(True)), ramp)
+    assert same(jax.jit(lambda i: manual_stepping([3], [1, 2], interpolate=i))(True), ramp)
     warmed = manual_stepping([9], [1, 2], warmup_steps=4)
     for steps in (np.int64(4), jnp.int32(4), 4.0, np.float32(4)):
         assert same(manual_stepping([9], [1, 2], warmup_steps=steps), warmed)

@@ -380,7 +380,11 @@ def test_a_scheduler_that_looks_like_one_of_torch():
             "total_steps must be an integer, got 0.5",
         ),
         (lambda: from_optax(0.1, [3]), TypeError, "must be a dict"),
-        (lambda: from_optax(0.1, {3: -1.0}), ValueError, r"\{3: -1\.0\}"),
+        (
+            lambda: from_optax(0.1, {3: -1.0}),
+            ValueError,
+            r"boundaries_and_scales\[3\] must not be negative, got -1\.0",
+        ),
         (lambda: from_optax(0.1, {3.5: 1.0}), TypeError, "step must be an integer, got 3.5"),
     ],
 )

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import jax.numpy as jnp
 import numpy as np
 
-from optax_stepping._checks import integer, real
+from optax_stepping._checks import integer, real, shown
 from optax_stepping._manual_stepping import manual_stepping
 from optax_stepping._pieces import to_schedule
 from optax_stepping._schedule import SteppingSchedule
@@ -40,15 +40,23 @@ def from_optax(
       SteppingSchedule(boundaries=[100, 200], rates=[0.5, 0.05, 0.025], ramps=[False, False])
     """
     if boundaries_and_scales is not None and not isinstance(boundaries_and_scales, Mapping):
-        raise TypeError(f"boundaries_and_scales must be a dict, got {boundaries_and_scales!r}.")
+        raise TypeError(
+            f"boundaries_and_scales must be a dict, got {shown(boundaries_and_scales)}; write "
+            f"{{1000: 0.1}}."
+        )
+    scales = {
+        integer("boundaries_and_scales: step", step): real(
+            f"boundaries_and_scales[{step!r}]", scale, "0.1"
+        )
+        for step, scale in (boundaries_and_scales or {}).items()
+    }
     dtype = np.dtype(jnp.result_type(float))
-    boundaries, rates = [], [dtype.type(init_value)]
-    for step, scale in sorted((boundaries_and_scales or {}).items()):
-        step = integer("boundaries_and_scales: step", step)
-        if step < 0 or not scale >= 0:
+    boundaries, rates = [], [dtype.type(real("init_value", init_value, "0.1"))]
+    for step, scale in sorted(scales.items()):
+        if scale < 0:
             raise ValueError(
-                f"boundaries_and_scales: steps and scales must not be negative, got "
-                f"{{{step}: {scale}}}."
+                f"boundaries_and_scales[{step}] must not be negative, got {scale}; write what the "
+                f"rate is multiplied by, such as 0.1."
             )
         rate = rates[-1] * dtype.type(scale)
         if step == 0:

@@ -1,0 +1,304 @@
+"""Malformed calls over the whole public surface: each is refused by name, and changes nothing."""
+
+import dataclasses
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import optax_stepping as o
+from optax_stepping import __main__ as command_line
+
+T, V = TypeError, ValueError
+S = o.manual_stepping([10, 20], [0.1, 0.01, 0.001], warmup_steps=5)
+BATCH = o.stack([S, S])
+CHAIN = optax.chain(optax.scale_by_adam(), o.scale_by_stepping(S)).init(jnp.zeros(2))
+TWO = {"encoder": o.scale_by_stepping(S).init(None), "decoder": o.scale_by_stepping(S).init(None)}
+MANY = optax.sgd(0.1).init(jnp.zeros(2))
+NAN, INF = float("nan"), float("inf")
+NAMES = {name: getattr(o, name) for name in o.__all__} | {
+    name: getattr(o.interop, name) for name in o.interop.__all__
+}
+NAMES |= globals()
+
+# The call, the kind of error, and what its message has to hold: the argument and the value.
+CALLS = [
+    # manual_stepping
+    ("manual_stepping([5], [0.1])", V, "rates", "1 rates for 1 boundaries", "write 2"),
+    ("manual_stepping([5], [])", V, "rates"),
+    ("manual_stepping([5], 0.1)", T, "rates", "0.1 of type float"),
+    ("manual_stepping(5, [0.1, 0.2])", T, "boundaries", "5 of type int"),
+    ("manual_stepping('5', [0.1, 0.2])", T, "boundaries", "'5' of type str"),
+    ("manual_stepping(b'5', [0.1, 0.2])", T, "boundaries", "b'5' of type bytes"),
+    ("manual_stepping({5}, [0.1, 0.2])", T, "boundaries", "{5} of type set"),
+    ("manual_stepping(iter([5]), [0.1, 0.2])", T, "boundaries", "iterator"),
+    ("manual_stepping([5.5], [0.1, 0.2])", T, "boundaries[0]", "5.5"),
+    ("manual_stepping([NAN], [0.1, 0.2])", T, "boundaries[0]", "nan"),
+    ("manual_stepping([INF], [0.1, 0.2])", T, "boundaries[0]", "inf"),
+    ("manual_stepping([True], [0.1, 0.2])", T, "boundaries[0]", "True"),
+    ("manual_stepping([[5]], [0.1, 0.2])", T, "boundaries[0]", "[5]"),
+    ("manual_stepping([5j], [0.1, 0.2])", T, "boundaries[0]", "5j"),
+    ("manual_stepping([0], [0.1, 0.2])", V, "boundaries[0]", "0"),
+    ("manual_stepping([-5], [0.1, 0.2])", V, "boundaries[0]", "-5"),
+    ("manual_stepping([5, 5], [1, 2, 3])", V, "boundaries[1]", "5"),
+    ("manual_stepping([5, 4], [1, 2, 3])", V, "boundaries[1] = 4", "boundaries[0] = 5"),
+    ("manual_stepping([2**31], [1, 2])", V, "boundaries[0]", "2147483648"),
+    ("manual_stepping([10**400], [1, 2])", V, "boundaries[0]"),
+    ("manual_stepping(np.ones((2, 2), int), [1, 2])", V, "boundaries", "(2, 2)"),
+    ("manual_stepping(np.array(['5']), [1, 2])", T, "boundaries", "'5'"),
+    ("manual_stepping(np.array([None]), [1, 2])", T, "boundaries", "None"),
+    ("manual_stepping([5], [0.1, NAN])", V, "rates[1]", "nan"),
+    ("manual_stepping([5], [INF, 0.1])", V, "rates[0]", "inf"),
+    ("manual_stepping([5], [1e39, 0.1])", V, "rates[0]", "1e+39"),
+    ("manual_stepping([5], [10**400, 0.1])", V, "rates[0]"),
+    ("manual_stepping([5], [1e-50, 0.1])", V, "rates[0]", "1e-50"),
+    ("manual_stepping([5], ['a', 0.1])", T, "rates[0]", "'a'"),
+    ("manual_stepping([5], [None, 0.1])", T, "rates[0]", "None"),
+    ("manual_stepping([5], [1j, 0.1])", T, "rates[0]", "1j"),
+    ("manual_stepping([5], [[0.1], 0.1])", T, "rates[0]", "[0.1]"),
+    ("manual_stepping([5], np.ones((2, 1)))", V, "rates", "(2, 1)"),
+    ("manual_stepping([5], [lambda c: c, 0.1])", T, "rates[0]", "lambda"),
+    ("manual_stepping([5], [0.1, 0.2], 1)", T, "warmup", "1 of type int"),
+    ("manual_stepping([5], [0.1, 0.2], None)", T, "warmup", "None"),
+    ("manual_stepping([5], [0.1, 0.2], True, warmup_steps=3)", V, "warmup_steps=3"),
+    ("manual_stepping([5], [0.1, 0.2], warmup_steps=5)", V, "warmup_steps = 5"),
+    ("manual_stepping([5], [0.1, 0.2], warmup_steps=-1)", V, "warmup_steps", "-1"),
+    ("manual_stepping([5], [0.1, 0.2], warmup_steps=2.5)", T, "warmup_steps", "2.5"),
+    ("manual_stepping([5], [0.1, 0.2], warmup_steps='2')", T, "warmup_steps", "'2'"),
+    ("manual_stepping([5], [0.1, 0.2], warmup_steps=[2])", T, "warmup_steps", "[2]"),
+    ("manual_stepping([5], [0.1, 0.2], warmup_steps=2, warmup_init_value=NAN)", V, "warmup_init_value", "nan"),
+    ("manual_stepping([5], [0.1, 0.2], warmup_steps=2, warmup_init_value=None)", T, "warmup_init_value", "None"),
+    ("manual_stepping([5], [0.1, 0.2], warmup_steps=2, warmup_init_value=[1])", T, "warmup_init_value", "[1]"),
+    ("manual_stepping([5], [0.1, 0.2], interpolate=[True, False])", V, "interpolate", "2 for 1"),
+    ("manual_stepping([5], [0.1, 0.2], interpolate='yes')", T, "interpolate", "'yes'"),
+    ("manual_stepping([5], [0.1, 0.2], interpolate=[1])", T, "interpolate[0]", "1"),
+    ("jax.jit(lambda b: manual_stepping(b, [0.1, 0.2]))(jnp.array([0.5]))", T, "boundaries", "float32"),
+    ("jax.jit(lambda b: manual_stepping(b, [0.1, 0.2]))(jnp.array([5, 6]))", V, "rates", "2 rates for 2"),
+    ("jax.jit(lambda b: manual_stepping([b, b], [0.1, 0.2]))(5)", V, "rates", "2 rates for 2"),
+    ("jax.jit(lambda r: manual_stepping([5], r))(jnp.array([1j, 2]))", T, "rates", "complex64"),
+    ("jax.jit(lambda w: manual_stepping([5], [1, 2], warmup_steps=w))(0.5)", T, "warmup_steps", "float32"),
+    ("jax.jit(lambda w: manual_stepping([5], [1, 2], w))(True)", T, "warmup"),
+    ("jax.jit(lambda i: manual_stepping([5], [1, 2], interpolate=i))(1)", T, "interpolate", "int32"),
+    ("jax.jit(lambda i: manual_stepping([5], [1, 2], interpolate=[i]))(1)", T, "interpolate", "int32"),
+    # a call
+    ("S('3')", T, "count", "'3' of type str"),
+    ("S(None)", T, "count", "None"),
+    ("S([3])", T, "count", "[3] of type list"),
+    ("S((3,))", T, "count", "(3,) of type tuple"),
+    ("S(True)", T, "count", "bool"),
+    ("S(3j)", T, "count", "3j of type complex"),
+    ("S(np.array(['a']))", T, "count", "<U1"),
+    ("S(np.array([None]))", T, "count", "object"),
+    ("S(np.datetime64('2020'))", T, "count", "datetime64"),
+    ("S(jnp.array([True]))", T, "count", "bool"),
+    ("S(S)", T, "count", "of type SteppingSchedule"),
+    ("jax.jit(S)(True)", T, "count", "bool"),
+    ("jax.vmap(S)(jnp.ones(3, bool))", T, "count", "bool"),
+    ("BATCH(3)", V, "batch", "(2, 3)", "jax.vmap"),
+    ("jax.jit(lambda s: s(3))(BATCH)", V, "batch", "(2, 3)"),
+    ("dataclasses.replace(S, rates=jnp.ones(2))(3)", V, "rates", "(2,)"),
+    ("dataclasses.replace(S, boundaries=S.boundaries * 1.0)(3)", T, "boundaries", "float32"),
+    ("dataclasses.replace(S, ramps=jnp.zeros(3))(3)", T, "ramps", "float32"),
+    ("dataclasses.replace(S, rates=jnp.ones(4) > 0)(3)", T, "rates", "bool"),
+    ("dataclasses.replace(S, boundaries=np.array([1, 2, 2**40]))(3)", V, "boundaries", "1099511627776"),
+    # arithmetic
+    ("S * 'a'", T, "SteppingSchedule"),
+    ("S * None", T, "NoneType"),
+    ("S * True", T, "bool"),
+    ("S * 1j", T, "complex"),
+    ("S * [1]", T, "SteppingSchedule"),
+    ("S * S", T, "SteppingSchedule"),
+    ("S * NAN", V, "factor", "nan"),
+    ("S * INF", V, "factor", "inf"),
+    ("S * 1e39", V, "factor", "1e+39", "float32"),
+    ("S * 1e38 * 1e3", V, "factor", "1000.0", "rates[1]"),
+    ("S * 1e-45", V, "factor", "1e-45", "rates[1]"),
+    ("S * np.ones(3)", V, "factor", "(3,)"),
+    ("S * jnp.ones(3)", V, "factor", "(3,)"),
+    ("np.ones(3) * S", V, "factor", "(3,)"),
+    ("S / 0", V, "factor", "0"),
+    ("S / 'a'", T, "str"),
+    ("S / NAN", V, "factor", "nan"),
+    ("2 / S", T, "SteppingSchedule"),
+    ("S + 1", T, "SteppingSchedule"),
+    ("S - S", T, "SteppingSchedule"),
+    ("-S", T, "SteppingSchedule"),
+    ("S ** 2", T, "SteppingSchedule"),
+    ("S < S", T, "SteppingSchedule"),
+    ("S[0]", T, "SteppingSchedule"),
+    ("len(S)", T, "SteppingSchedule"),
+    ("list(S)", T, "SteppingSchedule"),
+    # join
+    ("join([], [])", V, "schedules"),
+    ("join(S, [5])", T, "schedules", "SteppingSchedule"),
+    ("join([S, 0.1], [5])", T, "schedules[1]", "0.1"),
+    ("join([S, lambda c: 0.1], [5])", T, "schedules[1]", "function"),
+    ("join([S, S], [])", V, "boundaries", "0 for 2"),
+    ("join([S, S], [5, 6])", V, "boundaries", "2 for 2"),
+    ("join([S, S], 5)", T, "boundaries", "5 of type int"),
+    ("join([S, S], [5.5])", T, "boundaries[0]", "5.5"),
+    ("join([S, S], [-5])", V, "boundaries[0]", "-5"),
+    ("join([S, S], [None])", T, "boundaries[0]", "None"),
+    ("join([S, S, S], [5, 5])", V, "boundaries[1] = 5"),
+    ("join([S, S], [2**31])", V, "boundaries[0]", "2147483648"),
+    ("join([S, BATCH], [5])", V, "schedules[1]", "(2,)"),
+    ("jax.jit(lambda b: join([S, S], b).rates)([5])", V, "boundaries"),
+    ("jax.jit(lambda s: join([s, S], [5]).rates)(S)", V, "schedules[0]", "traced"),
+    # shift
+    ("shift(S, 2.5)", T, "steps", "2.5"),
+    ("shift(S, None)", T, "steps", "None"),
+    ("shift(S, [1])", T, "steps", "[1]"),
+    ("shift(S, 2**31)", V, "steps", "2147483648"),
+    ("shift(S, -(2**40))", V, "steps", "-1099511627776"),
+    ("shift(S, np.ones(2, int))", V, "steps", "(2,)"),
+    ("shift(0.1, 5)", T, "schedule", "0.1"),
+    ("shift(BATCH, 5)", V, "schedule", "(2,)"),
+    ("jax.jit(lambda n: shift(S, n).rates)(5)", V, "steps", "traced"),
+    # stack, unstack, pad, unpad
+    ("stack([])", V, "schedules"),
+    ("stack(S)", T, "schedules", "SteppingSchedule"),
+    ("stack(iter([S]))", T, "schedules", "iterator"),
+    ("stack([S, 0.1])", T, "schedules[1]", "0.1"),
+    ("stack([S, BATCH])", V, "schedules[1]", "(2,)"),
+    ("stack([S], num_stages=3)", V, "num_stages = 3", "4 stages"),
+    ("stack([S], num_stages=0)", V, "num_stages", "0"),
+    ("stack([S], num_stages=4.5)", T, "num_stages", "4.5"),
+    ("stack([S], num_stages=True)", T, "num_stages", "True"),
+    ("stack([S], num_stages='8')", T, "num_stages", "'8'"),
+    ("unstack(S)", V, "batch", "single"),
+    ("unstack([S])", T, "batch", "list"),
+    ("jax.jit(lambda b: unstack(b)[0].rates)(BATCH)", V, "batch", "traced"),
+    ("pad(S, 3)", V, "num_stages = 3"),
+    ("pad(S, None)", T, "num_stages", "None"),
+    ("pad(S, 2**31)", V, "num_stages", "2147483648"),
+    ("pad(0.1, 5)", T, "schedule", "0.1"),
+    ("unpad(BATCH)", V, "schedule", "(2,)"),
+    ("unpad(None)", T, "schedule", "None"),
+    ("jax.jit(lambda s: unpad(s).rates)(S)", V, "schedule", "traced"),
+    # in the optimizer state
+    ("stateful(0.1)", T, "schedule", "0.1"),
+    ("stateful(stateful(S))", T, "schedule", "StatefulStepping"),
+    ("stateful(S)(3)", T, "SteppingState", "3"),
+    ("optax.adamw(stateful(S)).update(jnp.zeros(2), optax.adamw(0.1).init(jnp.zeros(2)), jnp.zeros(2))", T, "state"),
+    ("scale_by_stepping(0.1)", T, "schedule", "0.1"),
+    ("scale_by_stepping([S])", T, "schedule", "list"),
+    ("scale_by_stepping(optax.constant_schedule(0.1))", T, "schedule", "function"),
+    ("scale_by_stepping(S, flip_sign=1)", T, "flip_sign", "1"),
+    ("scale_by_stepping(S).update(jnp.zeros(2), None)", T, "SteppingState", "None"),
+    ("scale_by_stepping(S).update(jnp.zeros(2), MANY)", T, "SteppingState"),
+    ("get_state(None)", V, "opt_state"),
+    ("get_state(MANY)", V, "opt_state", "scale_by_stepping"),
+    ("get_state(TWO)", V, "name", "opt_state['encoder']", "opt_state['decoder']"),
+    ("get_state(TWO, 'head')", V, "name", "'head'", "opt_state['encoder']"),
+    ("get_state(TWO, 3)", T, "name", "3"),
+    ("get_state(TWO, ['encoder'])", T, "name", "['encoder']"),
+    ("get_state(TWO, ('encoder', 'decoder'))", V, "name", "('encoder', 'decoder')"),
+    ("set_schedule(CHAIN, 0.1)", T, "schedule", "0.1"),
+    ("set_schedule(CHAIN, None)", T, "schedule", "None"),
+    ("set_schedule(CHAIN, BATCH)", V, "schedule", "(2,)"),
+    ("set_schedule(CHAIN, pad(S, 9))", V, "schedule", "9 stages", "pad"),
+    ("set_schedule(TWO, S)", V, "name", "opt_state['encoder']"),
+    ("set_schedule(MANY, S)", V, "opt_state"),
+    ("set_schedule(CHAIN, dataclasses.replace(S, rates=np.ones(4)))", T, "rates", "float64"),
+    # for people
+    ("describe(BATCH)", V, "schedule", "(2,)"),
+    ("describe(0.1)", T, "schedule", "0.1"),
+    ("describe(S, 0)", V, "total_steps", "0"),
+    ("describe(S, 2.5)", T, "total_steps", "2.5"),
+    ("describe(S, '90')", T, "total_steps", "'90'"),
+    ("jax.jit(lambda s: describe(s))(S)", V, "schedule", "traced"),
+    ("plot(S, 0)", V, "total_steps", "0"),
+    ("plot(S, None)", T, "total_steps", "None"),
+    ("plot(0.1, 50)", T, "schedule", "0.1"),
+    ("plot(BATCH, 50, label=['one'])", V, "label", "2"),
+    ("check(0.1)", T, "schedule", "0.1"),
+    ("check(dataclasses.replace(S, rates=S.rates * jnp.nan))", V, "rates[0]", "nan"),
+    # importers
+    ("from_tf_object_detection(3)", T, "config", "3"),
+    ("from_tf_object_detection('nonsense {')", V, "config"),
+    ("from_tf_object_detection('nowhere.config')", V, "nowhere.config"),
+    ("from_keras(3)", T, "PiecewiseConstantDecay", "3"),
+    ("from_keras({'boundaries': [1]})", V, "values"),
+    ("from_torch(3)", T, "scheduler", "3"),
+    ("from_optax(0.1, [3])", T, "boundaries_and_scales", "[3]"),
+    ("from_optax('a')", T, "init_value", "'a'"),
+    ("from_optax(0.1, {-3: 0.5})", V, "-3"),
+    ("from_optax(0.1, {3: 'a'})", T, "boundaries_and_scales[3]", "'a'"),
+    ("from_optax(0.1, {3: NAN})", V, "boundaries_and_scales[3]", "nan"),
+    ("from_optax(0.1, {3: 0.1, '4': 0.1})", T, "boundaries_and_scales", "'4'"),
+    ("from_optax_exponential_decay(0.1, 0, 0.5)", V, "transition_steps", "0"),
+    ("from_optax_exponential_decay(0.1, 10, NAN)", V, "decay_rate", "nan"),
+    ("from_detectron2(3)", T, "cfg", "3"),
+    ("from_detectron2('nowhere.yaml')", V, "nowhere.yaml"),
+    ("from_fvcore(3, 0.1, num_updates=5)", T, "ParamScheduler", "3"),
+    ("from_mmengine(0.1, 3, steps_per_epoch=5)", T, "param_scheduler", "3"),
+    ("from_mmengine(0.1, [], steps_per_epoch=0)", V, "steps_per_epoch", "0"),
+    ("from_mmengine('a', [], steps_per_epoch=5)", T, "base_lr", "'a'"),
+]  # fmt: skip
+
+
+def everything():
+    return S, BATCH, CHAIN, TWO, MANY
+
+
+BEFORE = jax.tree.map(np.array, everything())
+
+
+@pytest.mark.parametrize(("call", "error", "words"), [(c, e, w) for c, e, *w in CALLS])
+def test_a_malformed_call(call, error, words):
+    with pytest.raises(error) as refusal:
+        eval(call, dict(NAMES))
+    assert type(refusal.value) is error
+    message = str(refusal.value)
+    assert all(word in message for word in words), message
+    assert len(message) < 600, message
+    assert "\n" not in message, message
+    chex.assert_trees_all_equal(everything(), BEFORE)
+
+
+def test_there_are_enough():
+    calls = [call for call, *_ in CALLS]
+    assert len(set(calls)) == len(calls) >= 150
+    callables = set(o.__all__) | set(o.interop.__all__)
+    for name in callables - {"interop", "SteppingSchedule", "SteppingState"}:
+        assert any(f"{name}(" in call for call in calls), name
+
+
+SHOW = ["show", "--boundaries", "10,20", "--rates", "0.1,0.01,0.001"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "command"),
+        (["draw"], "draw"),
+        (["show"], "--boundaries and --rates"),
+        (SHOW[:3], "--boundaries and --rates"),
+        ([*SHOW, "--rates", "0.1"], "1 rates for 2 boundaries"),
+        ([*SHOW, "--rates", "0.1,x,0.2"], "--rates"),
+        ([*SHOW, "--rates", "0.1,nan,0.2"], "rates[1] must be finite, got nan"),
+        ([*SHOW, "--boundaries", "20,10"], "boundaries[1] = 10"),
+        ([*SHOW, "--boundaries", "1.5,10"], "--boundaries"),
+        ([*SHOW, "--warmup-steps", "10"], "warmup_steps = 10"),
+        ([*SHOW, "--warmup-steps", "x"], "--warmup-steps"),
+        ([*SHOW, "--warmup-init-value", "0.1"], "--warmup-init-value has no effect"),
+        ([*SHOW, "--warmup", "--warmup-steps", "3"], "exclude each other"),
+        ([*SHOW, "--total-steps", "0"], "0 is not positive"),
+        ([*SHOW, "--png", "a.pdf"], "does not end in .png"),
+        ([*SHOW, "--png", "nowhere/a.png"], "no folder"),
+        ([*SHOW, "--pipeline-config", "a.config"], "--boundaries has no effect"),
+        (["show", "--pipeline-config", "nowhere.config"], "nowhere.config"),
+        ([*SHOW, "--colour", "red"], "--colour"),
+    ],
+)
+def test_the_command_line(arguments, words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        command_line.main(arguments)
+    printed = capsys.readouterr()
+    assert stop.value.code == 2
+    assert words in printed.err
+    assert printed.err.count("\n") == 1
+    assert printed.out == ""
