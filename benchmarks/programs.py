@@ -44,8 +44,8 @@ def init_mlp():
 
 
 def mlp_loss(params, images, labels):
-    hidden = jax.nn.relu(images @ params["w0"] + params["b0"])
-    logits = hidden @ params["w1"] + params["b1"]
+    hidden = jax.nn.relu(images @ params["w0"] + params["b0"][None])
+    logits = hidden @ params["w1"] + params["b1"][None]
     return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
 
 

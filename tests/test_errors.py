@@ -37,7 +37,10 @@ VALUE_ERRORS = {
     "nested rates": (([3], [np.ones(2), np.ones(2)]), r"rates\[0\] must be a scalar"),
     "NaN rate": (([3], [1, float("nan")]), r"rates\[1\] must be finite, got nan"),
     "infinite rate": (([3], [np.inf, 1]), r"rates\[0\] must be finite, got inf"),
-    "NaN in an array": (([3], jnp.array([1, jnp.nan])), r"rates\[1\] must be finite, got nan"),
+    "NaN in an array": (
+        ([3], np.array([1, np.nan], np.float32)),
+        r"rates\[1\] must be finite, got nan",
+    ),
     "rate beyond float32": (
         ([3], [1, 1e39]),
         r"rates\[1\] must fit into float32, got 1e\+39",
@@ -232,7 +235,7 @@ def test_leaves_are_strongly_typed_arrays():
             "boundaries must be integers, got dtype bool",
         ),
         (
-            (jnp.array([3]), jnp.ones(2) * 1j),
+            (jnp.array([3]), jnp.ones(2, complex)),
             {},
             TypeError,
             "rates must be real numbers, got dtype complex",
@@ -255,7 +258,7 @@ def test_leaves_are_strongly_typed_arrays():
         ),
         (
             (jnp.array([3]), jnp.ones(2)),
-            {"warmup_init_value": 1j * jnp.ones(())},
+            {"warmup_init_value": jnp.ones((), complex)},
             TypeError,
             "warmup_init_value",
         ),

@@ -41,7 +41,7 @@ def init_params(dtype=jnp.float32):
 
 
 def loss_fn(params):
-    return jnp.sum((jnp.ones((4, 2), params["w"].dtype) @ params["w"] + params["b"] - 1) ** 2)
+    return jnp.sum((jnp.ones((4, 2), params["w"].dtype) @ params["w"] + params["b"][None] - 1) ** 2)
 
 
 def make_step(optimizer, traces=None):

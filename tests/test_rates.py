@@ -220,7 +220,7 @@ def test_float_counts_beyond_int32():
         assert schedule(jnp.array([count], jnp.float32))[0] == 3
 
 
-@pytest.mark.parametrize("count", [float("nan"), np.float32("nan"), jnp.float32("nan")])
+@pytest.mark.parametrize("count", [float("nan"), np.float32("nan"), np.float64("nan")])
 def test_nan_gives_nan(count):
     schedule = manual_stepping([10], [0.1, 0.01])
     assert np.isnan(schedule(count))

@@ -22,7 +22,7 @@ NAN, INF = float("nan"), float("inf")
 NAMES = {name: getattr(o, name) for name in o.__all__} | {
     name: getattr(o.interop, name) for name in o.interop.__all__
 }
-NAMES |= globals()
+NAMES |= globals() | {"dataclasses": dataclasses}
 
 # The call, the kind of error, and what its message has to hold: the argument and the value.
 CALLS = [

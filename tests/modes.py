@@ -1,0 +1,58 @@
+"""A plugin that leaves out, under one of JAX's strict modes, the tests that the mode itself forbids:
+JAX_DEBUG_NANS=1 python -m pytest -p modes. Every other test has to pass."""
+
+import os
+
+# By environment variable: the reason, and parts of names of tests.
+EXCLUDED = {
+    "JAX_NUMPY_DTYPE_PROMOTION": {
+        "Optax raises a float to the power of an int, adds an int to a float": [
+            "_live.scale_by_stepping", "test_the_code_of_the_readme_runs", "inject_hyperparams",
+            "test_a_donated_state_leaves", "test_a_restored_run_continues", "adam", "lamb",
+            "test_a_vmapped_state_is_edited", "test_an_edit_takes_effect", "test_any_hyperparameter",
+            "test_restored_", "test_the_current_rate_is_visible", "test_bfloat16_needs_no_float32",
+            "test_the_rates_of_the_stateless_one", "test_the_wrong_place_says",
+            "test_under_multi_transform", "scale_by_schedule",
+        ],
+        "the test mixes dtypes for brevity": [
+            "test_ours_and_a_closure", "test_8192_stages", "rates * jnp.nan",
+        ],
+    },
+    "JAX_NUMPY_RANK_PROMOTION": {},
+    "JAX_DEBUG_NANS": {
+        "about NaN": ["nan", "NaN", "test_in_a_train_step"],
+        "Adam divides 0 by 0 on purpose": ["test_bfloat16_needs_no_float32_hyperparameters"],
+        "counts the equations of the mode, too": ["test_programs_do_not_grow"],
+    },
+    "JAX_DEBUG_INFS": {"about infinity": ["inf"]},
+    "JAX_ENABLE_CHECKS": {"checkify fails an assertion of JAX there": ["test_check.py", "_check.check"]},
+    "JAX_ENABLE_X64": {
+        "shows float32": [
+            "_manual_stepping.manual_stepping", "interop._detectron2", "interop._mmengine",
+            "interop._torch", "test_repr", "test_half_precision_leaves", "test_eval_shape",
+            "test_built_inside_of_transformations", "float32", "complex64", "int32 and int32",
+            "1e39", "1e38", "1e-50", "1e-45", "1e-46", "test_two_processes_agree", "[0.5]",
+            "[1j, 2]", "warmup_steps=w))(0.5)", "interpolate=i))(1)", "interpolate=[i]))(1)",
+            "S.boundaries * 1.0", "jnp.zeros(3)", "rates=np.ones(4)",
+            "test_leaves_are_strongly_typed", "test_a_scheduler_that_looks_like",
+            "test_shapes_and_dtypes", "test_what_does_not_fit", "test_a_vmapped_state_is_edited",
+        ],
+    },
+    "JAX_DISABLE_JIT": {
+        "about compiled programs": ["test_program_size.py", "test_bits.py", "costs_nothing"],
+    },
+    "JAX_CHECK_TRACER_LEAKS": {},
+}  # fmt: skip
+
+
+def pytest_collection_modifyitems(config, items):
+    excluded = [
+        part
+        for variable, reasons in EXCLUDED.items()
+        if variable in os.environ
+        for parts in reasons.values()
+        for part in parts
+    ]
+    left_out = [item for item in items if any(part in item.nodeid for part in excluded)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
