@@ -15,6 +15,8 @@ from optax_stepping._schedule import SteppingSchedule
 from optax_stepping._stack import pad, stack, unpad, unstack
 from optax_stepping._view import describe, plot
 
+__version__ = "0.1.0"
+
 __all__ = [
     "SteppingSchedule",
     "SteppingState",

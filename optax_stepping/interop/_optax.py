@@ -76,7 +76,7 @@ def from_optax_exponential_decay(
     end_value: float | None = None,
     total_steps: int | None = None,
 ) -> SteppingSchedule:
-    """The arguments of ``optax.exponential_decay(..., staircase=True)``; compared with it, called.
+    """The arguments of ``optax.exponential_decay``, as a staircase; compared with it, called.
 
     Args:
       init_value: the first rate.
