@@ -4,6 +4,8 @@ python examples/train_digits.py --help
 """
 
 import argparse
+import dataclasses
+import functools
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,12 +19,14 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from optax_stepping import SteppingSchedule, describe, manual_stepping
+from optax_stepping import SteppingSchedule, describe, manual_stepping, stack
 from optax_stepping._options import list_of, png_file, positive_int
 
 BATCH_SIZE = 32
 HIDDEN_UNITS = 32
 NUM_CLASSES = 10
+# On the images of a batch, so that there is always something to average over.
+NOISE = 0.3
 
 
 class Digits(NamedTuple):
@@ -94,15 +98,28 @@ def sample_batch(key: jax.Array, digits: Digits) -> tuple[jax.Array, jax.Array]:
     return digits.train_images[rows], digits.train_labels[rows]
 
 
+def without_drops(schedule: SteppingSchedule) -> SteppingSchedule:
+    """The schedule up to its highest rate, which then holds."""
+    rates = np.maximum.accumulate(schedule.rates)
+    return dataclasses.replace(schedule, rates=jnp.asarray(rates))
+
+
 def run(schedule: SteppingSchedule, total_steps: int, output: Path) -> list[StageEnd]:
-    """Trains for ``total_steps``, reports every stage on the terminal, draws a PNG."""
+    """Trains for ``total_steps``, reports every stage on the terminal, draws a PNG.
+
+    The same training without the drops of the rate runs beside it, in the same program.
+    """
     digits = load_digits()
-    optimizer = make_optimizer(schedule)
+    both = stack([schedule, without_drops(schedule)])
 
     @jax.jit
-    def train_step(params: dict[str, jax.Array], opt_state: Any, key: jax.Array):
-        loss, grads = jax.value_and_grad(loss_fn)(params, *sample_batch(key, digits))
-        updates, opt_state = optimizer.update(grads, opt_state, params)
+    @functools.partial(jax.vmap, in_axes=(0, 0, 0, None))
+    def train_step(schedule: SteppingSchedule, params: Any, opt_state: Any, key: jax.Array):
+        batch_key, noise_key = jax.random.split(key)
+        images, labels = sample_batch(batch_key, digits)
+        images = images + NOISE * jax.random.normal(noise_key, images.shape)
+        loss, grads = jax.value_and_grad(loss_fn)(params, images, labels)
+        updates, opt_state = make_optimizer(schedule).update(grads, opt_state, params)
         rate = opt_state[1].hyperparams["learning_rate"]
         return optax.apply_updates(params, updates), opt_state, loss, rate
 
@@ -111,18 +128,19 @@ def run(schedule: SteppingSchedule, total_steps: int, output: Path) -> list[Stag
     ends = {int(boundary) for boundary in schedule.boundaries if boundary < total_steps}
     ends.add(total_steps)
     stage_ends, rates, losses = [], [], []
-    params = init_params(jax.random.key(0))
-    opt_state = optimizer.init(params)
+    params = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), init_params(jax.random.key(0)))
+    opt_state = jax.vmap(lambda s, p: make_optimizer(s).init(p))(both, params)
     key = jax.random.key(1)
     for step in track(range(total_steps), "training", console=console):
         batch_key = jax.random.fold_in(key, step)
-        params, opt_state, loss, rate = train_step(params, opt_state, batch_key)
+        params, opt_state, loss, rate = train_step(both, params, opt_state, batch_key)
         rates.append(rate)
         losses.append(loss)
         if step + 1 in ends:
-            score = accuracy(params, digits.test_images, digits.test_labels)
-            recent = jnp.mean(jnp.stack(losses[-100:]))
-            stage_ends.append(StageEnd(step + 1, float(rate), float(recent), float(score)))
+            ours = jax.tree.map(lambda leaf: leaf[0], params)
+            score = accuracy(ours, digits.test_images, digits.test_labels)
+            recent = jnp.mean(jnp.stack(losses[-100:]), axis=0)[0]
+            stage_ends.append(StageEnd(step + 1, float(rate[0]), float(recent), float(score)))
 
     table = Table("stage", "until step", "last rate")
     table.add_column("loss")
@@ -139,13 +157,15 @@ def run(schedule: SteppingSchedule, total_steps: int, output: Path) -> list[Stag
 def _draw(rates: np.ndarray, losses: np.ndarray, output: Path) -> None:
     figure = Figure(figsize=(7, 4), layout="constrained")
     top, bottom = figure.subplots(2, sharex=True)
-    top.plot(rates, drawstyle="steps-post")
-    top.set(ylabel="rate", title="Handwritten digits under a stepped schedule")
-    bottom.plot(losses, color="0.8", label="batch")
-    window = min(50, len(losses))
-    smooth = np.convolve(losses, np.ones(window) / window, mode="valid")
-    bottom.plot(np.arange(window - 1, len(losses)), smooth, color="C1", label=f"mean of {window}")
-    bottom.set(xlabel="step", ylabel="loss", yscale="log")
+    window = min(100, len(losses))
+    steps = np.arange(window - 1, len(losses))
+    for i, name, color in ((1, "without the drops", "C1"), (0, "with them", "C0")):
+        top.plot(rates[:, i], drawstyle="steps-post", color=color, label=name)
+        smooth = np.convolve(losses[:, i], np.ones(window) / window, mode="valid")
+        bottom.plot(steps, smooth, color=color, label=f"{name}, mean of {window}")
+    top.set(ylabel="rate", yscale="log", title="The same training of handwritten digits, twice")
+    top.legend()
+    bottom.set(xlabel="step", ylabel="loss", ylim=(0, 1))
     bottom.legend()
     figure.savefig(output, dpi=120)
 
