@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from flax import nnx
 
@@ -50,6 +51,8 @@ def test_train_digits(tmp_path):
         ("train_digits.py", ["--steps", "many"], "'many'"),
         ("train_digits.py", ["--rates", "0.1"], "1 rates for 3 boundaries"),
         ("train_digits.py", ["--warmup", "--warmup-steps", "3"], "not allowed with argument"),
+        ("train_detector.py", ["--steps", "0"], "0 is not positive"),
+        ("train_detector.py", ["--output", "a.pdf"], "a.pdf does not end in .png"),
         ("sweep_digits.py", ["--steps", "-1"], "-1 is not positive"),
         ("sweep_digits.py", ["--output", "nowhere/at/all.png"], "no folder 'nowhere/at'"),
     ],
@@ -62,6 +65,25 @@ def test_bad_options_are_refused_before_training(program, options, words, monkey
     assert stop.value.code == 2
     assert words in printed.err
     assert printed.out == ""
+
+
+def test_the_overlap_of_boxes():
+    """By hand: (top, left, height, width)."""
+    detector = importlib.import_module("train_detector")
+    box = np.array([0.0, 0.0, 10.0, 10.0])
+    others = np.array([[0, 0, 10, 10], [0, 5, 10, 10], [20, 20, 5, 5], [2, 2, 5, 4]], float)
+    np.testing.assert_allclose(detector.overlap(box, others), [1, 50 / 150, 0, 20 / 100])
+
+
+def test_the_average_precision_of_perfect_and_of_no_detections(monkeypatch):
+    detector = importlib.import_module("train_detector")
+    boxes = np.tile([[2.0, 2, 8, 8], [2, 30, 9, 9]], (10, 1, 1))
+    labels = np.stack([np.arange(10), np.arange(10)[::-1]], axis=1)
+    truth = detector.Scenes(np.zeros((10, 48, 48)), boxes, labels, np.ones((10, 2), bool))
+    for shift, expected in ((0.0, 1.0), (9.0, 0.0)):
+        found = (np.full((10, 2), 0.9), labels, boxes + [shift, 0, 0, 0])
+        monkeypatch.setattr(detector, "detect", lambda *_, found=found: found)
+        assert detector.average_precision({}, truth) == expected
 
 
 @pytest.mark.parametrize("framework", ["jax", "flax_nnx", "flax_linen", "equinox", "haiku"])
