@@ -86,7 +86,7 @@ def plot(
     ax: "Axes | None" = None,
     **line: Any,
 ) -> "Axes":
-    """Draws the rate over the steps ``0 .. total_steps``, with matplotlib.
+    """Draws the rate from step 0 to ``total_steps``, with matplotlib.
 
     Args:
       schedule: one schedule; or a stack of them, which makes a line for every member. Of a

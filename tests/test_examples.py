@@ -81,7 +81,7 @@ def test_the_average_precision_of_perfect_and_of_no_detections(monkeypatch):
     labels = np.stack([np.arange(10), np.arange(10)[::-1]], axis=1)
     truth = detector.Scenes(np.zeros((10, 48, 48)), boxes, labels, np.ones((10, 2), bool))
     for shift, expected in ((0.0, 1.0), (9.0, 0.0)):
-        found = (np.full((10, 2), 0.9), labels, boxes + [shift, 0, 0, 0])
+        found = (np.full((10, 2), 0.9), labels, boxes + np.array([shift, 0, 0, 0]))
         monkeypatch.setattr(detector, "detect", lambda *_, found=found: found)
         assert detector.average_precision({}, truth) == expected
 
