@@ -44,7 +44,8 @@ def whole_steps(counts: jax.Array) -> jax.Array:
 
 
 def at_least_single(dtype: Any) -> Any:
-    return dtype if dtype == jnp.float64 else jnp.float32
+    # What was made under x64 may be used without.
+    return jnp.result_type(float) if dtype == jnp.float64 else jnp.float32
 
 
 def _check_dtype(dtype: np.dtype) -> None:
