@@ -437,3 +437,13 @@ def test_a_ramp_across_a_milestone():
 
     schedule = from_torch(make(make_optimizer(0.1)))
     np.testing.assert_allclose(schedule(np.arange(20)), stepped(make, 20), rtol=1e-6)
+
+
+def test_a_training_that_ends_in_a_ramp():
+    """What is left of the ramp is kept, as it was."""
+
+    def make(optimizer):
+        return torch_lr.LinearLR(optimizer, 0.1, total_iters=100)
+
+    schedule = from_torch(make(make_optimizer(0.1)), 40)
+    assert_agrees(schedule, range(40), stepped(make, 40))
