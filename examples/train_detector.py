@@ -197,8 +197,8 @@ def run(total_steps: int, output: Path) -> list[float]:
 
     # The recipe of 500,000 steps in total_steps, at higher rates.
     recipe = interop.from_tf_object_detection(CONFIG)
-    boundaries = np.maximum(np.asarray(recipe.boundaries) * total_steps // CONFIG_STEPS, 1)
-    boundaries = np.maximum(boundaries, np.arange(1, len(boundaries) + 1))
+    boundaries = np.asarray(recipe.boundaries, np.int64) * total_steps // CONFIG_STEPS
+    boundaries = np.maximum(boundaries, np.arange(1, len(boundaries) + 1))  # a step each, at least
     schedule = dataclasses.replace(recipe * FACTOR, boundaries=jnp.asarray(boundaries, jnp.int32))
     optimizer = optax.chain(optax.clip_by_global_norm(10.0), optax.sgd(schedule, momentum=0.9))
 
@@ -251,7 +251,7 @@ def _draw(params: Params, scenes: Scenes, output: Path) -> None:
 def main() -> None:
     """Reads the command line and trains."""
     parser = argparse.ArgumentParser(description="Train a detector of handwritten digits.")
-    parser.add_argument("--steps", type=positive_int, default=7500, help="length of training")
+    parser.add_argument("--steps", type=positive_int, default=5000, help="length of training")
     parser.add_argument(
         "--output", type=png_file, default="train_detector.png", help="the picture to draw"
     )
