@@ -102,7 +102,7 @@ def init_params(key: jax.Array) -> Params:
 
 def predict(params: Params, images: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Logits of the heat maps ``(k, 12, 12, 10)``, and centres and sizes ``(k, 12, 12, 4)``: the
-    former in pixels from the cell's corner, the latter as their logarithms.
+    former in cells from the cell's corner, the latter as their logarithms.
     """
     convolve = functools.partial(
         lax.conv_general_dilated, padding="SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
@@ -140,14 +140,14 @@ def loss_fn(params: Params, scenes: Scenes) -> jax.Array:
     return (boxes - jnp.sum(found) - jnp.sum(empty)) / jnp.maximum(jnp.sum(scenes.present), 1)
 
 
-@functools.partial(jax.jit, static_argnames="most")
-def detect(params: Params, images: jax.Array, most: int = 8) -> tuple[jax.Array, ...]:
+@jax.jit
+def detect(params: Params, images: jax.Array) -> tuple[jax.Array, ...]:
     """The highest peaks of every image: scores ``(k, 8)``, classes ``(k, 8)``, boxes."""
     logits, geometry = predict(params, images)
     window = (1, 3, 3, 1)
     highest = lax.reduce_window(logits, -jnp.inf, lax.max, window, (1, 1, 1, 1), "SAME")
     scores = jnp.where(highest == logits, jax.nn.sigmoid(logits), 0).reshape(len(images), -1)
-    scores, index = lax.top_k(scores, most)
+    scores, index = lax.top_k(scores, 8)
     cell, label = index // NUM_CLASSES, index % NUM_CLASSES
     row, column = cell // CELLS, cell % CELLS
     found = geometry[jnp.arange(len(images))[:, None], row, column]

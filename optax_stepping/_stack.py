@@ -44,7 +44,10 @@ def stack(
       [0.1 0.2]
     """
     schedules = _checked(schedules)
-    num_stages = _checked_num_stages(schedules, num_stages)
+    if num_stages is None:
+        num_stages = _most_stages(schedules)
+    else:
+        num_stages = _checked_num_stages(schedules, num_stages)
     # On the host, where a thousand small arrays are stacked in no time.
     padded = [_pad(*leaves, num_stages) for leaves in map(_leaves, schedules)]
     columns = zip(*padded, strict=True)
@@ -107,7 +110,6 @@ def pad(schedule: SteppingSchedule, num_stages: int) -> SteppingSchedule:
                        ramps=[False, False, False])
     """
     check_schedule("schedule", schedule)
-    num_stages = integer("num_stages", num_stages, low=1, example="8")
     num_stages = _checked_num_stages([schedule], num_stages)
     return make_schedule(*_pad(*_leaves(schedule), num_stages))
 
@@ -176,10 +178,12 @@ def _numpy_for(arrays: Any) -> Any:
     return jnp if any(map(is_traced, arrays)) else np
 
 
-def _checked_num_stages(schedules: Sequence[SteppingSchedule], num_stages: int | None) -> int:
-    present = max(np.shape(schedule.rates)[-1] for schedule in schedules)
-    if num_stages is None:
-        return present
+def _most_stages(schedules: Sequence[SteppingSchedule]) -> int:
+    return max(np.shape(schedule.rates)[-1] for schedule in schedules)
+
+
+def _checked_num_stages(schedules: Sequence[SteppingSchedule], num_stages: int) -> int:
+    present = _most_stages(schedules)
     num_stages = integer("num_stages", num_stages, low=1, example="8")
     if num_stages < present:
         raise ValueError(
