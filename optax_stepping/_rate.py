@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from optax_stepping._axes import jit_on_any_mesh
 from optax_stepping._checks import INT32_MAX, check_leaves
 from optax_stepping._count import at_least_single, whole_steps
 
@@ -13,11 +14,12 @@ from optax_stepping._count import at_least_single, whole_steps
 # runtime would hand the arithmetic to another thread, which takes longer than the call.
 # All comparisons at once are the fastest search, but from 64 boundaries on, compilers keep
 # them in memory for every count. Of more than FLAT, the block that holds the stage is searched
-# first; the width of blocks is what GPU compilers take into one kernel.
-FEW, FLAT, BLOCK = 12, 32, 13
+# first; the width of blocks is what GPU compilers take into one kernel. For MANY counts, it pays
+# to make a table of ramps first, and to leave all but one rate of each count uncomputed.
+FEW, FLAT, BLOCK, MANY = 12, 32, 13, 1000
 
 
-@jax.jit
+@jit_on_any_mesh
 def rates_at(boundaries, rates, ramps, counts, unknown=None):
     """The rates at ``counts`` (NaN where ``unknown``), weakly typed, of the same shape.
 
@@ -26,29 +28,27 @@ def rates_at(boundaries, rates, ramps, counts, unknown=None):
     """
     boundaries, rates, ramps, counts = map(jnp.asarray, (boundaries, rates, ramps, counts))
     check_leaves(boundaries, rates, ramps)
-    if jnp.issubdtype(counts.dtype, jnp.floating):
-        unknown = jnp.isnan(counts)
+    unknown = jnp.isnan(counts) if jnp.issubdtype(counts.dtype, jnp.floating) else unknown
     # On a GPU, XLA gives a search among a power of two a kernel of its own; among up to ten
     # other boundaries it becomes part of the kernels that use the rate.
     pad = functools.partial(jnp.pad, pad_width=({2: 1, 4: 1, 8: 1}.get(boundaries.size, 0), 0))
     boundaries, ramps = pad(whole_steps(boundaries)), pad(ramps)
     rates = pad(rates.astype(at_least_single(rates.dtype)), mode="edge")
-    rate_at = functools.partial(_rate_at, boundaries, rates, ramps)
-    for _ in range(counts.ndim):
-        rate_at = jax.vmap(rate_at)
-    found = rate_at(whole_steps(counts))
+    rate_at = functools.partial(_rate_at, boundaries, rates, ramps, many=counts.size >= MANY)
+    found = jnp.vectorize(lambda count: jnp.full_like(0.0, rate_at(count)))(whole_steps(counts))
     return found if unknown is None else jnp.where(unknown, jnp.nan, found)
 
 
-def _rate_at(boundaries, rates, ramps, count):
+def _rate_at(boundaries, rates, ramps, count, many):
     stage = _stage_at(boundaries, count)
-    if boundaries.size <= FEW:
-        # The rate of every stage, then the one in force: GPU compilers fuse the pick into the
-        # arithmetic, so only that one is computed.
-        rate = _pick(_rate_between(*_all_stages(boundaries, rates, ramps), count), stage)
-    else:
-        rate = _rate_between(*_one_stage(boundaries, rates, ramps, stage), count)
-    return jnp.full_like(0.0, rate)  # weakly typed
+    if boundaries.size > (FLAT if many else FEW):
+        return _rate_on(count, *_one_ramp(boundaries, rates, ramps, stage))
+    every = _all_ramps(boundaries, rates, ramps)
+    if not many:
+        # GPU compilers fuse the pick into the arithmetic, so only one rate is computed.
+        return _pick(_rate_on(count, *every), stage)
+    pick = _select if boundaries.size <= FEW else _pick
+    return _rate_on(count, *(pick(column, stage) for column in every))
 
 
 def _stage_at(boundaries, count, flat=FLAT):
@@ -66,33 +66,32 @@ def _stage_at(boundaries, count, flat=FLAT):
     return jnp.sum(jnp.where(block <= count, 1, 0) + jnp.where(jnp.arange(BLOCK) == 0, first, 0))
 
 
-def _all_stages(boundaries, rates, ramps):
-    """Of every stage: its start and end, its rate and the next one, whether it ramps. The last
-    one holds, and has no end that is looked at.
-    """
-    starts = jnp.concatenate([jnp.zeros(1, boundaries.dtype), boundaries])
-    ends = jnp.concatenate([boundaries, starts[-1:]])
-    targets = jnp.concatenate([rates[1:], rates[-1:]])
-    return starts, ends, rates, targets, jnp.concatenate([ramps, jnp.zeros(1, bool)])
+def _all_ramps(boundaries, rates, ramps):
+    """The ramp of every stage. The last one holds, and has no end that is looked at."""
+    ends, targets, ramps = jnp.append(boundaries, 0), jnp.roll(rates, -1), jnp.append(ramps, False)
+    return _ramp_between(jnp.append(0, boundaries), ends, rates, targets, ramps)
 
 
-def _one_stage(boundaries, rates, ramps, stage):
-    """The same of one stage, picked: tables of many stages would have to be made first."""
-    after = jnp.minimum(stage, boundaries.size - 1)
-    start = jnp.where(stage == 0, 0, _pick(boundaries, jnp.maximum(stage - 1, 0)))
-    target = _pick(rates, jnp.minimum(stage + 1, boundaries.size))
-    ramp = (stage < boundaries.size) & _pick(ramps, after)
-    return start, _pick(boundaries, after), _pick(rates, stage), target, ramp
+def _one_ramp(boundaries, rates, ramps, stage):
+    """The ramp of one stage: a table of many would have to be made first."""
+    start = jnp.where(stage == 0, 0, _pick(boundaries, stage - 1))
+    end, rate, target = _pick(boundaries, stage), _pick(rates, stage), _pick(rates, stage + 1)
+    return _ramp_between(start, end, rate, target, (stage < ramps.size) & _pick(ramps, stage))
 
 
-def _rate_between(start, end, rate, target, ramp, count):
-    """The rate at ``count`` on a ramp, counted from its end that is closer to zero: there,
-    rounding shows most. A held stage is a ramp of no length, which has always ended.
+def _ramp_between(start, end, rate, target, ramp):
+    """Where a ramp is counted from, its length, its rate there and that at the other end: the
+    end that is closer to zero, where rounding shows most. A held stage is a ramp of no length,
+    which has always ended.
     """
     target, length = jnp.where(ramp, target, rate), jnp.where(ramp, end - start, 0)
     grows = jnp.abs(target) >= jnp.abs(rate)
     small, large = jnp.where(grows, rate, target), jnp.where(grows, target, rate)
-    origin = jnp.where(grows, start, end)
+    return jnp.where(grows, start, end), length, small, large
+
+
+def _rate_on(count, origin, length, small, large):
+    """The rate at ``count``, which lies on this ramp."""
     steps = jnp.abs(jnp.maximum(count, 0) - origin)
     ended = steps >= length
     # Scaled by a power of two, no product or difference leaves the range of normal numbers; nor
@@ -104,12 +103,11 @@ def _rate_between(start, end, rate, target, ramp, count):
     # are exact, so the fine one makes up for every rounding until then, also for that of a
     # GPU's approximate division. Neither has the other sign: ramps are monotone.
     height = high - low
-    lost = (high - height) - low
     share = 1 / jnp.maximum(length, 1).astype(small.dtype)
     slope = lax.stop_gradient(0.995 * height * share)
     coarse = lax.reduce_precision(slope, jnp.finfo(small.dtype).nexp, 7)
     upper, lower = _halves(length, small.dtype)
-    fine = ((height - coarse * upper) - coarse * lower + lost) * share
+    fine = ((height - coarse * upper) - coarse * lower + ((high - height) - low)) * share
     # No compiler can fuse this product with the sum: a selection stands between them.
     fine = jnp.where(ended, 0, fine * steps.astype(small.dtype))
     upper, lower = _halves(steps, small.dtype)
@@ -127,6 +125,16 @@ _within = jax.custom_jvp(lambda end, rate: lax.clamp(-jnp.abs(end), rate, jnp.ab
 _within.defjvps(None, lambda tangent, *_: tangent)
 
 
+@jax.custom_jvp
+def _select(leaf, index):
+    # A sum of integers, which a CPU adds up for several counts at once: not so gathers, nor floats.
+    bits = jnp.where(jnp.arange(leaf.size) == index, leaf.view(f"i{leaf.dtype.itemsize}"), 0)
+    return jnp.sum(bits, dtype=bits.dtype).view(leaf.dtype)
+
+
+_select.defjvps(lambda tangent, _, leaf, index: _pick(tangent, index), None)
+
+
 def _pick(leaf, index):
-    # An unsigned index, valid by construction: no bounds checks, no wrapping.
-    return leaf.at[index.astype(jnp.uint32)].get(mode="promise_in_bounds")
+    # What is beyond the last entry, or before the first, is looked up but not used.
+    return leaf.at[index.astype(jnp.uint32)].get(mode="clip")

@@ -102,12 +102,29 @@ def test_a_million_pairs_in_every_mode(seed, backend):
             np.testing.assert_array_equal(np.stack(one_by_one), expected[i, :8])
 
 
+@pytest.mark.parametrize("num_boundaries", [0, 1, 2, 7, 11, 12, 13, 16, 31, 32, 33, 200])
+def test_many_counts_have_the_bits_of_few(num_boundaries, backend):
+    """From 1000 counts on, ramps are picked before the rates are computed."""
+    rng = np.random.default_rng(num_boundaries)
+    boundaries = np.cumsum(rng.integers(1, 100, num_boundaries))
+    rates = rng.choice([-0.0, 0.0, -1e-9, 1e-3, 0.1, -7.0, 1e30], num_boundaries + 1)
+    ramps = rng.random(num_boundaries) < 0.5
+    schedule = manual_stepping(boundaries, rates, interpolate=ramps)
+    counts = rng.integers(-5, 1.1 * boundaries[-1] if num_boundaries else 9, 1000)
+    counts[:2] = -(2**31), 2**31 - 1
+    schedule, counts = jax.device_put((schedule, counts.astype(np.int32)), jax.devices(backend)[0])
+    expected = np.concatenate([schedule(part) for part in counts.reshape(2, 500)])
+    assert_rates(schedule, counts[::7], expected[::7])
+    for actual in (schedule(counts), jax.jit(schedule)(counts.reshape(2, 5, 100)).ravel()):
+        assert np.asarray(actual).tobytes() == expected.tobytes()
+
+
 def test_sharded_and_mapped_over_devices():
     batch, counts = random_batch(np.random.default_rng(2))
     expected = np.asarray(jax.jit(jax.vmap(SteppingSchedule.__call__))(batch, counts))
     devices = np.array(jax.devices("cpu")[:8])
     meshes = [Mesh(devices, "i")]
-    if hasattr(jax.sharding, "AxisType") and jax.__version_info__ >= (0, 6):
+    if hasattr(jax.sharding, "auto_axes"):  # from JAX 0.7 on
         explicit = (jax.sharding.AxisType.Explicit,)
         meshes.append(Mesh(devices, "i", axis_types=explicit))
     for i in range(0, NUM_SCHEDULES, 100):

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from oracle import random_schedule
 
 from benchmarks.programs import (
     OPTIMIZERS,
@@ -24,12 +25,6 @@ from optax_stepping._rate import rates_at
 RNG = np.random.default_rng(0)
 
 
-def random_schedule(num_boundaries=4):
-    boundaries = np.cumsum(RNG.integers(1, 1000, num_boundaries))
-    ramps = RNG.random(num_boundaries) < 0.5
-    return manual_stepping(boundaries, RNG.random(num_boundaries + 1) + 0.01, interpolate=ramps)
-
-
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_thousand_schedules_are_one_trace(name):
     make_optimizer = OPTIMIZERS[name]
@@ -40,7 +35,7 @@ def test_a_thousand_schedules_are_one_trace(name):
     batch = np.ones((4, 64), np.float32), np.zeros(4, np.int32)
     for i in range(1000):
         schedule = (
-            random_schedule()
+            random_schedule(RNG)
             if i % 2
             else manual_stepping(
                 [10 + i, 20 + i, 30 + i], [0.1, 0.2, 0.3, 0.4], warmup_steps=1 + i % 7
@@ -54,13 +49,13 @@ def test_the_whole_train_step_lowers_to_the_same_bytes():
     params = init_mlp()
     opt_state = OPTIMIZERS["inject_hyperparams"](lambda count: 0.1).init(params)
     batch = np.ones((4, 64), np.float32), np.zeros(4, np.int32)
-    texts = {stablehlo(step, params, opt_state, random_schedule(), *batch) for _ in range(10)}
+    texts = {stablehlo(step, params, opt_state, random_schedule(RNG), *batch) for _ in range(10)}
     assert len(texts) == 1
 
 
 def test_eager_calls_trace_once():
     """Once for Python counts and once for arrays, whatever the values."""
-    schedules = [random_schedule(5) for _ in range(20)]
+    schedules = [random_schedule(RNG, 5) for _ in range(20)]
     schedules[0](0)
     schedules[0](jnp.int32(0))
     traces = rates_at._cache_size()

@@ -78,6 +78,8 @@ def test_grad_with_respect_to_rates(count):
         jax.grad(rate)(SCHEDULE.rates, count),
         jax.grad(lambda r: rate(r, jnp.array([count]))[0])(SCHEDULE.rates),
         jax.jacfwd(rate)(SCHEDULE.rates, count),
+        jax.grad(lambda r: rate(r, jnp.full(1000, count))[7])(SCHEDULE.rates),
+        jax.jacfwd(rate)(SCHEDULE.rates, jnp.full(1000, count))[-1],
     ):
         np.testing.assert_allclose(actual, expected, rtol=1e-6)
 

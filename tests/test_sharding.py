@@ -1,5 +1,7 @@
 """Sweeps over many devices, and data parallelism with a replicated schedule."""
 
+import contextlib
+import dataclasses
 import re
 
 import chex
@@ -10,7 +12,7 @@ import optax
 import pytest
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
-from oracle import shard_map
+from oracle import random_schedule, shard_map
 
 from optax_stepping import manual_stepping, stack, stateful
 
@@ -107,3 +109,42 @@ def test_data_parallel_training_with_a_replicated_schedule(mesh):
     text = parallel_step.lower(*together, inputs).compile().as_text()
     assert "all-reduce" in text
     assert not re.search(r"infeed|outfeed|callback", text)
+
+
+@pytest.mark.skipif(not hasattr(jax.sharding, "auto_axes"), reason="JAX has no explicit axes yet")
+@pytest.mark.parametrize(("num_boundaries", "as_context"), [(5, False), (13, True), (3000, False)])
+def test_explicit_axes(num_boundaries, as_context):
+    """Schedules, counts or both on a mesh: the rates of one device, sharded as the counts are."""
+    devices = np.array(jax.devices("cpu")[:8])
+    mesh = Mesh(devices, "i", axis_types=(jax.sharding.AxisType.Explicit,))
+    everywhere, spread = NamedSharding(mesh, P()), NamedSharding(mesh, P("i"))
+    schedule = random_schedule(np.random.default_rng(0), num_boundaries)
+    sweep = stack([schedule * factor for factor in np.linspace(1, 2, 16)])
+    counts = np.linspace(-2, 600 * num_boundaries, 1024).astype(np.int32)
+    one = jax.device_put(np.int32(7), everywhere)
+    with jax.default_device(devices[0]):
+        expected = np.asarray(schedule(counts))
+        rate, rates = np.asarray(schedule(7)), np.asarray(jax.vmap(lambda s: s(7))(sweep))
+    here, sweep = jax.device_put(schedule, everywhere), jax.device_put(sweep, spread)
+    there = jax.device_put(counts, spread)
+    call = type(schedule).__call__
+    with jax.set_mesh(mesh) if as_context else contextlib.nullcontext():
+        for f in (here, schedule, jax.jit(here), jax.vmap(here), jax.jit(jax.vmap(here))):
+            actual = f(there)
+            assert actual.sharding.spec == P("i")
+            np.testing.assert_array_equal(actual, expected)
+        np.testing.assert_array_equal(here(there + 0.5), expected)
+        np.testing.assert_array_equal(here(counts), expected)
+        for actual in (here(7), here(one), jax.jit(here)(one), jax.jit(call)(here, 7)):
+            np.testing.assert_array_equal(actual, rate)
+        tables = jax.device_put(counts.reshape(8, 128), NamedSharding(mesh, P("i", None)))
+        np.testing.assert_array_equal(here(tables), expected.reshape(8, 128))
+        tables = jax.device_put(counts.reshape(2, 512), NamedSharding(mesh, P(None, "i")))
+        np.testing.assert_array_equal(here(tables), expected.reshape(2, 512))
+        for count in (7, one):
+            members = jax.jit(jax.vmap(call, (0, None)))(sweep, count)
+            assert members.sharding.spec == P("i")
+            np.testing.assert_array_equal(members, rates)
+        loss = jax.grad(lambda rates, s, c: dataclasses.replace(s, rates=rates)(c).sum())
+        gradient = jax.jit(loss)(here.rates, here, there)
+        np.testing.assert_allclose(gradient.sum(), 1024, rtol=1e-5)
