@@ -10,7 +10,7 @@ import optax
 from benchmarks.programs import uniform_schedule
 from benchmarks.tables import Table, measure, ratio
 
-STAGES = [1, 3, 4, 16, 32, 33, 64, 1024, 8192]
+STAGES = [1, 2, 3, 4, 13, 16, 32, 33, 64, 1024, 8192]
 COUNTS = 1_000_000
 
 

@@ -19,6 +19,10 @@ from optax_stepping import manual_stepping, stack, stateful
 COLLECTIVES = re.compile(r"all-reduce|all-gather|all-to-all|collective|reduce-scatter")
 INPUTS = np.linspace(-1, 1, 48).reshape(16, 3).astype(np.float32)
 
+has_explicit_axes = pytest.mark.skipif(
+    not hasattr(jax.sharding, "auto_axes"), reason="explicit axes are taken from JAX 0.7 on"
+)
+
 
 @pytest.fixture(name="mesh")
 def mesh_fixture():
@@ -70,6 +74,21 @@ def test_a_sharded_sweep(mesh, batch, how):
     assert_spread((params, state, rates))
     compiled = sharded_sweep.lower(spread).compile().as_text()
     assert not COLLECTIVES.search(compiled)
+    check_sweep(batch, params, rates)
+
+
+@has_explicit_axes
+def test_a_sweep_with_explicit_axes(batch):
+    mesh = Mesh(jax.devices("cpu")[:8], "i", axis_types=(jax.sharding.AxisType.Explicit,))
+    spread = jax.device_put(batch, NamedSharding(mesh, P("i")))
+    with jax.set_mesh(mesh):
+        params, _, rates = jax.jit(jax.vmap(train))(spread)
+    assert_spread((params, rates))
+    check_sweep(batch, params, rates)
+
+
+def check_sweep(batch, params, rates):
+    """The same as on one device."""
     with jax.default_device(jax.devices("cpu")[0]):
         alone = jax.jit(jax.vmap(train))(batch)
     np.testing.assert_array_equal(rates, alone[2])
@@ -111,11 +130,11 @@ def test_data_parallel_training_with_a_replicated_schedule(mesh):
     assert not re.search(r"infeed|outfeed|callback", text)
 
 
-@pytest.mark.skipif(not hasattr(jax.sharding, "auto_axes"), reason="JAX has no explicit axes yet")
+@has_explicit_axes
 @pytest.mark.parametrize(("num_boundaries", "as_context"), [(5, False), (13, True), (3000, False)])
 def test_explicit_axes(num_boundaries, as_context):
     """Schedules, counts or both on a mesh: the rates of one device, sharded as the counts are."""
-    devices = np.array(jax.devices("cpu")[:8])
+    devices = jax.devices("cpu")[:8]
     mesh = Mesh(devices, "i", axis_types=(jax.sharding.AxisType.Explicit,))
     everywhere, spread = NamedSharding(mesh, P()), NamedSharding(mesh, P("i"))
     schedule = random_schedule(np.random.default_rng(0), num_boundaries)
