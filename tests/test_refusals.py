@@ -100,7 +100,7 @@ CALLS = [
     ("BATCH(3)", V, "batch", "(2, 3)", "jax.vmap"),
     ("jax.jit(lambda s: s(3))(BATCH)", V, "batch", "(2, 3)"),
     ("dataclasses.replace(S, rates=jnp.ones(2))(3)", V, "rates", "(2,)"),
-    ("dataclasses.replace(S, boundaries=S.boundaries * 1.0)(3)", T, "boundaries", "float32"),
+    ("dataclasses.replace(S, boundaries=S.boundaries.astype(float))(3)", T, "boundaries", "float32"),
     ("dataclasses.replace(S, ramps=jnp.zeros(3))(3)", T, "ramps", "float32"),
     ("dataclasses.replace(S, rates=jnp.ones(4) > 0)(3)", T, "rates", "bool"),
     ("dataclasses.replace(S, boundaries=np.array([1, 2, 2**40]))(3)", V, "boundaries", "1099511627776"),

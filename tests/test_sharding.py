@@ -152,7 +152,7 @@ def test_explicit_axes(num_boundaries, as_context):
             actual = f(there)
             assert actual.sharding.spec == P("i")
             np.testing.assert_array_equal(actual, expected)
-        np.testing.assert_array_equal(here(there + 0.5), expected)
+        np.testing.assert_array_equal(here(there.astype(jnp.float32) + 0.5), expected)
         np.testing.assert_array_equal(here(counts), expected)
         for actual in (here(7), here(one), jax.jit(here)(one), jax.jit(call)(here, 7)):
             np.testing.assert_array_equal(actual, rate)
