@@ -28,7 +28,8 @@ def rates_at(boundaries, rates, ramps, counts, unknown=None):
     """
     boundaries, rates, ramps, counts = map(jnp.asarray, (boundaries, rates, ramps, counts))
     check_leaves(boundaries, rates, ramps)
-    unknown = jnp.isnan(counts) if jnp.issubdtype(counts.dtype, jnp.floating) else unknown
+    if jnp.issubdtype(counts.dtype, jnp.floating):
+        unknown = jnp.isnan(counts)
     # On a GPU, XLA gives a search among a power of two a kernel of its own; among up to ten
     # other boundaries it becomes part of the kernels that use the rate.
     pad = functools.partial(jnp.pad, pad_width=({2: 1, 4: 1, 8: 1}.get(boundaries.size, 0), 0))
@@ -59,11 +60,7 @@ def _stage_at(boundaries, count, flat=FLAT):
     blocks = jnp.pad(boundaries, (padding, 0), constant_values=-INT32_MAX - 1).reshape(-1, BLOCK)
     passed = _stage_at(blocks[:-1, -1], count, BLOCK)
     block, first = _pick(blocks, passed), passed * BLOCK - padding
-    if len(blocks) <= BLOCK**2:
-        return first + _stage_at(block, count)
-    # Compilers add levels up at the end, and keep an array of each until then: four are too many.
-    # What is within a reduction is added up at once.
-    return jnp.sum(jnp.where(block <= count, 1, 0) + jnp.where(jnp.arange(BLOCK) == 0, first, 0))
+    return first + _stage_at(block, count)
 
 
 def _all_ramps(boundaries, rates, ramps):
