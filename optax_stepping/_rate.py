@@ -70,10 +70,12 @@ def _all_ramps(boundaries, rates, ramps):
 
 
 def _one_ramp(boundaries, rates, ramps, stage):
-    """The ramp of one stage: a table of many would have to be made first."""
+    """The ramp of one stage: a table of many would have to be made first. Of the last stage, the
+    nearest entries are looked up, and make a ramp of no length.
+    """
     start = jnp.where(stage == 0, 0, _pick(boundaries, stage - 1))
     end, rate, target = _pick(boundaries, stage), _pick(rates, stage), _pick(rates, stage + 1)
-    return _ramp_between(start, end, rate, target, (stage < ramps.size) & _pick(ramps, stage))
+    return _ramp_between(start, end, rate, target, _pick(ramps, stage))
 
 
 def _ramp_between(start, end, rate, target, ramp):
@@ -133,5 +135,5 @@ _select.defjvps(lambda tangent, _, leaf, index: _pick(tangent, index), None)
 
 
 def _pick(leaf, index):
-    # What is beyond the last entry, or before the first, is looked up but not used.
+    # Beyond the last entry, that one.
     return leaf.at[index.astype(jnp.uint32)].get(mode="clip")

@@ -7,7 +7,7 @@ import os
 EXCLUDED = {
     "JAX_NUMPY_DTYPE_PROMOTION": {
         "Optax raises a float to the power of an int, adds an int to a float": [
-            "_live.scale_by_stepping", "test_the_code_of_the_readme_runs", "inject_hyperparams",
+            "_live.scale_by_stepping", "README.md-block0", "test_what_the_quickstart", "inject_hyperparams",
             "test_a_donated_state_leaves", "test_a_restored_run_continues", "adam", "lamb",
             "test_a_vmapped_state_is_edited", "test_an_edit_takes_effect", "test_any_hyperparameter",
             "test_restored_", "test_the_current_rate_is_visible", "test_bfloat16_needs_no_float32",
@@ -33,7 +33,7 @@ EXCLUDED = {
             "test_built_inside_of_transformations", "float32", "complex64", "int32 and int32",
             "1e39", "1e38", "1e-50", "1e-45", "1e-46", "test_two_processes_agree", "[0.5]",
             "[1j, 2]", "warmup_steps=w))(0.5)", "interpolate=i))(1)", "interpolate=[i]))(1)",
-            "S.boundaries * 1.0", "jnp.zeros(3)", "rates=np.ones(4)",
+            "S.boundaries.astype(float)", "jnp.zeros(3)", "rates=np.ones(4)",
             "test_leaves_are_strongly_typed", "test_a_scheduler_that_looks_like",
             "test_shapes_and_dtypes", "test_what_does_not_fit", "test_a_vmapped_state_is_edited",
         ],
