@@ -19,19 +19,26 @@ def jit_on_any_mesh(rates_at: Callable) -> Any:
     @functools.wraps(rates_at)
     def wrapped(boundaries, rates, ramps, counts, unknown=None):
         arguments = boundaries, rates, ramps, counts, unknown
-        meshes = [mesh for mesh in map(_explicit_mesh, arguments[:4]) if mesh]
+        meshes = [mesh for mesh in map(_mesh, arguments[:4]) if _explicit_axes(mesh)]
         if not meshes:
             return rates_at(*arguments)
-        spec = jax.typeof(counts).sharding.spec if _explicit_mesh(counts) else PartitionSpec()
-        out_sharding = NamedSharding(meshes[0], spec)
-        automatic: Any = jax.sharding.auto_axes(rates_at, out_sharding=out_sharding)
+        spec = jax.typeof(counts).sharding.spec if _mesh(counts) in meshes else PartitionSpec()
+        automatic: Any = jax.sharding.auto_axes(
+            rates_at,
+            axes=_explicit_axes(meshes[0]),
+            out_sharding=NamedSharding(meshes[0], spec),
+        )
         return automatic(*arguments)
 
     return wrapped
 
 
-def _explicit_mesh(leaf):
-    if not hasattr(jax.sharding, "auto_axes"):  # before JAX 0.7
-        return None
-    mesh = jax.typeof(leaf).sharding.mesh
-    return mesh if jax.sharding.AxisType.Explicit in mesh.axis_types else None
+def _mesh(leaf) -> Any:
+    has_explicit_axes = hasattr(jax.sharding, "auto_axes")  # from JAX 0.7 on
+    return jax.typeof(leaf).sharding.mesh if has_explicit_axes else None
+
+
+def _explicit_axes(mesh):
+    explicit = jax.sharding.AxisType.Explicit
+    types = zip(mesh.axis_names, mesh.axis_types, strict=True) if mesh else ()
+    return tuple(name for name, axis_type in types if axis_type == explicit)

@@ -167,3 +167,23 @@ def test_explicit_axes(num_boundaries, as_context):
         loss = jax.grad(lambda rates, s, c: dataclasses.replace(s, rates=rates)(c).sum())
         gradient = jax.jit(loss)(here.rates, here, there)
         np.testing.assert_allclose(gradient.sum(), 1024, rtol=1e-5)
+
+
+@has_explicit_axes
+def test_axes_of_several_types():
+    schedule = random_schedule(np.random.default_rng(0), 13)
+    counts = np.linspace(-2, 8000, 1024).astype(np.int32)
+    devices = np.array(jax.devices("cpu")[:8]).reshape(4, 2)
+    with jax.default_device(devices[0, 0]):
+        expected = np.asarray(schedule(counts))
+    auto, explicit = jax.sharding.AxisType.Auto, jax.sharding.AxisType.Explicit
+    for types in ((explicit, auto), (explicit, explicit)):
+        mesh = Mesh(devices, ("a", "b"), axis_types=types)
+        for spec in (P("a"), P("b"), P(("a", "b"))):
+            spread = jax.device_put(counts, NamedSharding(mesh, spec))
+            np.testing.assert_array_equal(jax.jit(schedule)(spread), expected)
+    # One axis becomes manual, the other one stays explicit.
+    spread = jax.device_put(counts, NamedSharding(mesh, P("a")))
+    options = {"in_specs": P("a"), "out_specs": P("a"), "axis_names": {"a"}, "check_vma": False}
+    mapped = jax.shard_map(schedule, mesh=mesh, **options)
+    np.testing.assert_array_equal(jax.jit(mapped)(spread), expected)
