@@ -31,17 +31,22 @@ def exact_rate(boundaries, rates, ramps, count) -> Fraction:
     return rate + (Fraction(float(rates[stage + 1])) - rate) * share
 
 
+def stage_at(boundaries, count) -> int:
+    """The number of boundaries that ``count`` has reached."""
+    return sum(boundary <= max(count, 0) for boundary in boundaries)
+
+
 def is_exact_at(boundaries, ramps, count) -> bool:
     """Whether the rate at ``count`` has to be right to the bit: held, or a ramp's start."""
     count = math.floor(max(count, 0))
-    stage = sum(boundary <= count for boundary in boundaries)
+    stage = stage_at(boundaries, count)
     start = boundaries[stage - 1] if stage else 0
     return stage == len(boundaries) or not ramps[stage] or count == start
 
 
 def rates_around(boundaries, ramps, rates, count):
     """The lowest and the highest rate of the stage that is in force at ``count``."""
-    stage = sum(boundary <= max(count, 0) for boundary in boundaries)
+    stage = stage_at(boundaries, count)
     ends = [rates[stage]]
     if stage < len(boundaries) and ramps[stage]:
         ends.append(rates[stage + 1])
@@ -83,7 +88,7 @@ def assert_rates(schedule, counts, actual):
     for count, rate in zip(counts, np.asarray(actual).ravel(), strict=True):
         exact = exact_rate(boundaries, rates, ramps, count)
         if is_exact_at(boundaries, ramps, count):
-            stage = sum(boundary <= max(count, 0) for boundary in boundaries)
+            stage = stage_at(boundaries, count)
             held = dtype(rates[stage])
             assert rate == held, (count, rate, held)
             # But for the sign of zero: a ramp from -0.0 starts with 0.0.
