@@ -32,7 +32,7 @@ def rates_at(boundaries, rates, ramps, counts, unknown=None):
         unknown = jnp.isnan(counts)
     # On a GPU, XLA gives a search among a power of two a kernel of its own; among up to ten
     # other boundaries it becomes part of the kernels that use the rate.
-    pad = functools.partial(jnp.pad, pad_width=({2: 1, 4: 1, 8: 1}.get(boundaries.size, 0), 0))
+    pad = functools.partial(jnp.pad, pad_width=(int(boundaries.size in (2, 4, 8)), 0))
     boundaries, ramps = pad(whole_steps(boundaries)), pad(ramps)
     rates = pad(rates.astype(at_least_single(rates.dtype)), mode="edge")
     rate_at = functools.partial(_rate_at, boundaries, rates, ramps, many=counts.size >= MANY)

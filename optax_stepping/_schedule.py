@@ -15,7 +15,7 @@ from optax_stepping._rate import rates_at
 
 
 @jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+@dataclasses.dataclass(frozen=True, eq=False)
 class SteppingSchedule:
     """A learning rate in stages: an ``optax.Schedule`` that is also a pytree.
 
@@ -170,7 +170,7 @@ def check_schedule(name: str, schedule: Any) -> None:
 
 
 def _check_host_boundaries(boundaries: np.ndarray) -> None:
-    if boundaries.dtype.itemsize > 4 and boundaries.size and boundaries.max() > INT32_MAX:
+    if boundaries.size and boundaries.max() > INT32_MAX:
         raise ValueError(
             f"schedule: boundaries must fit into int32, the type of Optax's step counts, got "
             f"{boundaries.max()}; write at most {INT32_MAX}."

@@ -265,7 +265,12 @@ def test_counts_that_define_jax_array():
     assert OURS(Count()) == 0.125
 
 
-def test_boundaries_that_int32_cannot_hold_are_refused():
-    wide = dataclasses.replace(OURS, boundaries=np.array([4, 2**31]))
+@pytest.mark.parametrize("dtype", [np.int64, np.uint32])
+def test_boundaries_that_int32_cannot_hold_are_refused(dtype):
+    wide = dataclasses.replace(OURS, boundaries=np.array([4, 2**31], dtype))
     with pytest.raises(ValueError, match=r"boundaries must fit into int32.* got 2147483648"):
         wide(3)
+    last = dataclasses.replace(OURS, boundaries=np.array([4, 2**31 - 1], dtype))
+    assert [last(2**31 - 2), last(2**31 - 1)] == [0.5, 0.125]
+    none = dataclasses.replace(manual_stepping([], [0.5]), boundaries=np.array([], dtype))
+    assert none(3) == 0.5

@@ -18,6 +18,10 @@ def test_boundaries_of_join_may_be_an_array():
     assert same(join([S, S], jnp.array([7])), join([S, S], [7]))
 
 
+def test_a_factor_of_zero():
+    assert not (S * 0).rates.any()
+
+
 @jax.tree_util.register_pytree_with_keys_class
 class Pair:
     """A node whose keys are of a kind of their own."""
