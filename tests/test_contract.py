@@ -265,6 +265,11 @@ def test_counts_that_define_jax_array():
     assert OURS(Count()) == 0.125
 
 
+def test_a_field_is_replaced_but_not_set():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        OURS.rates = OURS.rates / 2
+
+
 @pytest.mark.parametrize("dtype", [np.int64, np.uint32])
 def test_boundaries_that_int32_cannot_hold_are_refused(dtype):
     wide = dataclasses.replace(OURS, boundaries=np.array([4, 2**31], dtype))

@@ -1,5 +1,6 @@
 """Bad arguments are refused at construction, by name, position and value."""
 
+import dataclasses
 import collections
 
 import jax
@@ -363,3 +364,18 @@ def test_anything_is_a_schedule_or_a_named_error():
     arguments = {"boundaries", "rates", "warmup", "warmup_steps", "warmup_init_value"}
     assert OUTCOMES.keys() >= arguments | {"interpolate", "success"}, OUTCOMES
     assert OUTCOMES["success"] > 60, OUTCOMES
+
+
+@pytest.mark.parametrize(
+    ("length", "shown"), [(198, "x" * 198 + "'"), (199, "x" * 149 + " ... " + "x" * 39 + "'")]
+)
+def test_a_long_value_is_shown_in_part(length, shown):
+    with pytest.raises(TypeError, match=f"got '{shown} of type str"):
+        manual_stepping("x" * length, [1, 2])
+
+
+def test_shapes_that_do_not_belong_together():
+    schedule = dataclasses.replace(manual_stepping([5], [1, 2]), rates=jnp.ones(4))
+    message = r"1 boundaries go with rates of shape \(2,\) and ramps of shape \(1,\), got \(4,\)"
+    with pytest.raises(ValueError, match=message):
+        schedule(0)

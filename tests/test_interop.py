@@ -130,7 +130,6 @@ BROKEN = {
     "never closed": (f"learning_rate {{ {MANUAL}", "'learning_rate' of line 1 is never closed"),
     "never opened": (f"{MANUAL} }}", "closes a brace that was never opened"),
     "deep": ("a {" * 200, "nested deeper than 100 levels"),
-    "huge": ("# " + "x" * 2_000_000 + "\n" + MANUAL, "2000.* characters are too many"),
 }
 
 
@@ -139,6 +138,13 @@ def test_broken_configs(case):
     text, message = BROKEN[case]
     with pytest.raises(ValueError, match=message):
         from_tf_object_detection(text)
+
+
+def test_a_text_of_a_megabyte():
+    longest = MANUAL.rjust(1_000_000)
+    assert same(from_tf_object_detection(longest), from_tf_object_detection(MANUAL))
+    with pytest.raises(ValueError, match="1000001 characters are too many, at most 1000000 are"):
+        from_tf_object_detection(" " + longest)
 
 
 def test_hostile_files_are_refused_quickly(tmp_path):
@@ -451,3 +457,37 @@ def test_a_ramp_across_a_milestone_goes_on_at_another_height():
     for count in range(600):
         expected = 0.5 * (0.5 + 0.5 * min(count, 500) / 500) * (0.1 if count >= 300 else 1)
         np.testing.assert_allclose(schedule(count), expected, rtol=3e-7)
+
+
+def test_keras_stages_start_after_a_boundary_and_before_the_end():
+    config = {"boundaries": [0, 1000, 2000], "values": [4, 3, 2, 1]}
+    assert same(from_keras(config), manual_stepping([1, 1001, 2001], [4, 3, 2, 1]))
+    assert same(from_keras(config, total_steps=1001), manual_stepping([1], [4, 3]))
+    assert same(from_keras(config, total_steps=1002), manual_stepping([1, 1001], [4, 3, 2]))
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"decay_rate": 0.5}, "has no 'boundaries', only"),
+        ({"initial_learning_rate": 1, "decay_rate": 0.5, "decay_steps": 9}, "without staircase"),
+        (
+            {"initial_learning_rate": 1, "decay_rate": 0.5, "decay_steps": 0, "staircase": True},
+            "decay_steps must be positive, got 0",
+        ),
+    ],
+)
+def test_keras_configs_that_are_refused(config, message):
+    with pytest.raises(ValueError, match=message):
+        from_keras(config)
+
+
+def test_a_chain_of_eleven_files(tmp_path):
+    (tmp_path / "0.yaml").write_text("SOLVER: 3\nOTHER: {A: 1}\n")
+    for i in range(1, 12):
+        solver = "SOLVER: {BASE_LR: 0.5, STEPS: [7], MAX_ITER: 9, WARMUP_ITERS: 0}\nOTHER: 2\n"
+        (tmp_path / f"{i}.yaml").write_text(f"_BASE_: {i - 1}.yaml\n" + solver)
+    expected = from_detectron2({"BASE_LR": 0.5, "STEPS": [7], "MAX_ITER": 9, "WARMUP_ITERS": 0})
+    assert same(from_detectron2(tmp_path / "10.yaml"), expected)
+    with pytest.raises(ValueError, match="more than 10 files are based on each other"):
+        from_detectron2(tmp_path / "11.yaml")

@@ -20,7 +20,7 @@ import pytest
 from cosmic_ray.work_item import TestOutcome
 
 IMPORTED = """
-chex equinox flax.nnx fvcore.common.param_scheduler haiku hypothesis jax.numpy matplotlib.pyplot
+chex equinox flax.nnx fvcore.common.param_scheduler haiku hypothesis jax.numpy keras matplotlib.pyplot
 mmengine.optim omegaconf optax orbax.checkpoint torch xdist.plugin yaml
 """
 
