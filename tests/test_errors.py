@@ -1,7 +1,7 @@
 """Bad arguments are refused at construction, by name, position and value."""
 
-import dataclasses
 import collections
+import dataclasses
 
 import jax
 import jax.numpy as jnp
