@@ -153,6 +153,8 @@ def test_sharded_and_mapped_over_devices():
     [
         # Through zero, 6 ulp off when counted with one rounded slope.
         (34248114, [0.0019268207252025604, -0.0018806451698765159], 477780),
+        # As much, if the coarse part of the slope is none.
+        (416858523, [8.548752812057931e-18, -8.627461528884189e-18], 416858522),
         (1, [1.0, 0.0], 1 - 1e-6),
         (2**31 - 1, [1e-37, 1.1e-37], 2**30),
         (2**31 - 1, [1.2e-38, 1.3e-38], 2**30 + 1),
