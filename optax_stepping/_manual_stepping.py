@@ -91,7 +91,7 @@ def manual_stepping(
     check_flag("warmup", warmup)
     starts = _checked_boundaries(boundaries)
     levels = _checked_rates(rates)
-    num_boundaries, num_rates = starts.shape[0], levels.shape[0]
+    num_boundaries, num_rates = len(starts), len(levels)
     if num_rates != num_boundaries + 1:
         raise ValueError(
             f"rates must have one entry more than boundaries, got {num_rates} rates for "
@@ -166,11 +166,10 @@ def _checked_interpolate(interpolate: Any, num_boundaries: int) -> Any:
     if isinstance(interpolate, jax.Array) and not interpolate.ndim:
         interpolate = jnp.broadcast_to(interpolate, num_boundaries)
     ramps = _one_dimensional("interpolate", interpolate, "[True, False]")
-    num_ramps = ramps.shape[0] if is_traced(ramps) else len(ramps)
-    if num_ramps != num_boundaries:
+    if len(ramps) != num_boundaries:
         raise ValueError(
             f"interpolate must be one bool, or one for every stage but the last: got "
-            f"{num_ramps} for {num_boundaries} boundaries; write {num_boundaries} bools."
+            f"{len(ramps)} for {num_boundaries} boundaries; write {num_boundaries} bools."
         )
     if is_traced(ramps):
         if ramps.dtype != bool:

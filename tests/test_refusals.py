@@ -1,6 +1,7 @@
 """Malformed calls over the whole public surface: each is refused by name, and changes nothing."""
 
 import dataclasses
+import inspect
 
 import chex
 import jax
@@ -265,6 +266,26 @@ def test_there_are_enough():
     callables = set(o.__all__) | set(o.interop.__all__)
     for name in callables - {"interop", "SteppingSchedule", "SteppingState"}:
         assert any(f"{name}(" in call for call in calls), name
+
+
+BY_NAME = {
+    "manual_stepping": ["warmup_steps", "warmup_init_value", "interpolate"],
+    "scale_by_stepping": ["flip_sign"],
+    "stack": ["num_stages"],
+    "from_fvcore": ["num_updates"],
+    "from_mmengine": ["steps_per_epoch"],
+    "from_optax": ["interpolate"],
+    "from_optax_exponential_decay": ["end_value", "total_steps"],
+    "from_torch": ["param_group", "steps_per_epoch", "warmup"],
+}
+
+
+def test_what_is_given_by_name_only():
+    for name in {*o.__all__, *o.interop.__all__} - {"interop", "SteppingSchedule", "SteppingState"}:
+        parameters = inspect.signature(NAMES[name]).parameters.values()
+        by_name = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+        assert by_name == BY_NAME.get(name, []), name
+        assert not any(p.kind is p.POSITIONAL_ONLY for p in parameters), name
 
 
 SHOW = ["show", "--boundaries", "10,20", "--rates", "0.1,0.01,0.001"]
