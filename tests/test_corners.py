@@ -84,3 +84,8 @@ def test_a_config_without_a_length(tmp_path, capsys):
 def test_a_warmup_of_one_step():
     schedule = manual_stepping([5], [0.1, 0.01], warmup_steps=1, warmup_init_value=0.02)
     assert [schedule(0), schedule(1)] == [np.float32(0.02), np.float32(0.1)]
+
+
+def test_the_largest_rates():
+    largest = float(jnp.finfo(jnp.result_type(float)).max)
+    assert manual_stepping([5], [-largest, largest])(7) == largest
