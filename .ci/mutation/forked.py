@@ -16,12 +16,14 @@ import traceback
 
 import cosmic_ray.cli
 import cosmic_ray.mutating
+import hypothesis
 import pytest
 from cosmic_ray.work_item import TestOutcome
+from hypothesis import Phase
 
 IMPORTED = """
-chex equinox flax.nnx fvcore.common.param_scheduler haiku hypothesis jax.numpy keras matplotlib.pyplot
-mmengine.optim omegaconf optax orbax.checkpoint torch xdist.plugin yaml
+chex equinox flax.nnx fvcore.common.param_scheduler haiku hypothesis jax.numpy keras
+matplotlib.pyplot mmengine.optim omegaconf optax orbax.checkpoint torch xdist.plugin yaml
 """
 
 
@@ -49,6 +51,9 @@ def run_tests(arguments: str, timeout: float) -> tuple[TestOutcome, str]:
 if __name__ == "__main__":
     for name in IMPORTED.split():
         importlib.import_module(name)
+    # The tests' own profile inherits this: any counterexample will do, and to shrink one takes long.
+    hypothesis.settings.register_profile("any", phases=[Phase.explicit, Phase.generate])
+    hypothesis.settings.load_profile("any")
     gc.freeze()  # what is imported: pytest collects garbage at every end
     cosmic_ray.mutating.run_tests = run_tests
     sys.exit(cosmic_ray.cli.main())
