@@ -51,7 +51,7 @@ def run_tests(arguments: str, timeout: float) -> tuple[TestOutcome, str]:
 if __name__ == "__main__":
     for name in IMPORTED.split():
         importlib.import_module(name)
-    # The tests' own profile inherits this: any counterexample will do, and to shrink one takes long.
+    # The tests' profile inherits this: any counterexample will do, and to shrink one takes long.
     hypothesis.settings.register_profile("any", phases=[Phase.explicit, Phase.generate])
     hypothesis.settings.load_profile("any")
     gc.freeze()  # what is imported: pytest collects garbage at every end
