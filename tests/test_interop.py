@@ -432,6 +432,18 @@ def test_a_ramp_across_a_milestone_goes_on_at_another_height():
         np.testing.assert_allclose(schedule(count), expected, rtol=3e-7)
 
 
+def test_a_decay_of_a_negative_rate_goes_on():
+    expected = manual_stepping([9, 18], [-0.5, -0.25, -0.125])
+    assert same(from_optax_exponential_decay(-0.5, 9, 0.5, total_steps=19), expected)
+
+
+def test_a_decay_ends_where_its_bound_is_reached():
+    """Before it has too many stages."""
+    schedule = from_optax_exponential_decay(0.5, 1, 0.999, end_value=0.1)
+    assert schedule.boundaries.size == 1609
+    assert schedule(10**6) == np.float32(0.1)
+
+
 def test_keras_stages_start_after_a_boundary_and_before_the_end():
     config = {"boundaries": [0, 1000, 2000], "values": [4, 3, 2, 1]}
     assert same(from_keras(config), manual_stepping([1, 1001, 2001], [4, 3, 2, 1]))

@@ -32,7 +32,7 @@ def periodic_decays(
     first: int, period: int, gamma: float, end: int, scale: float, floor: float = 0.0
 ) -> list[Piece]:
     """A factor ``gamma`` at ``first``, and every ``period`` after it before ``end``, until
-    ``scale`` times the product vanishes in float32 (it is 0 from then on), or falls below
+    ``scale`` times the product vanishes in float32 (it is 0 from then on), or has fallen to
     ``floor``.
     """
     pieces = [Piece(0, 1.0)]
@@ -45,7 +45,7 @@ def periodic_decays(
             )
         vanished = np.float32(scale * value) == 0
         pieces.append(Piece(start, 0.0 if vanished else value))
-        if vanished or gamma == 1 or (gamma < 1 and scale * value <= floor):
+        if vanished or gamma == 1 or (gamma < 1 and 0 < scale * value <= floor):
             break
         _check_number(len(pieces))
     return pieces

@@ -43,8 +43,10 @@ def lr_config_curve(config: Mapping[str, Any], base: float, length: int) -> list
     settings = _DEFAULTS | dict(config)
     for key in ("by_epoch", "warmup_by_epoch"):
         check_flag(f"lr_config: {key}", settings[key])
-    if base == 0:
-        raise ValueError("base_lr must not be 0, as min_lr is compared with it; write the rate.")
+    if base <= 0:
+        raise ValueError(
+            f"base_lr must be positive, as min_lr is a bound of it, got {base}; write the rate."
+        )
     unit = length if settings["by_epoch"] else 1
     steps = at_least(by_epoch(_steps(settings, base), unit), _floor(settings) / base)
     return multiply([steps, _warmup(settings, length)], "lr_config")

@@ -60,7 +60,7 @@ def from_optax(
             )
         rate = rates[-1] * dtype.type(scale)
         if step == 0:
-            rates[-1] = rate
+            rates = [rate]
         else:
             boundaries.append(step)
             rates.append(rate)
@@ -106,8 +106,7 @@ def from_optax_exponential_decay(
     period = integer("transition_steps", transition_steps, low=1)
     begin, end = integer("transition_begin", transition_begin), last_step(total_steps)
     bound = None if end_value is None else real("end_value", end_value, "1e-6")
-    floor = bound if bound is not None and gamma < 1 else 0.0
-    pieces = until(staircase(rate, period, gamma, begin, end, floor), end)
+    pieces = until(staircase(rate, period, gamma, begin, end, bound or 0.0), end)
     if bound is not None:
         limit = max if gamma < 1 else min
         pieces = [piece._replace(value=limit(piece.value, bound)) for piece in pieces]

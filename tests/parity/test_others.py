@@ -17,7 +17,7 @@ from fvcore.common.param_scheduler import (
     MultiStepParamScheduler,
 )
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from mmengine.config import Config
 from mmengine.optim import scheduler as mm
@@ -333,6 +333,7 @@ def test_random_mmengine(warmup, factor, gamma, milestones, steps_per_epoch, by_
 
 
 @given(st.dictionaries(st.integers(0, 200), st.floats(0.0625, 2.0), max_size=6), st.floats(1e-4, 1))
+@example({5: 0.0, 9: 2.0}, 0.5)
 @settings(deadline=None, max_examples=60)
 def test_optax(scales, init_value):
     counts = np.arange(220)
@@ -350,10 +351,15 @@ def test_optax(scales, init_value):
 @given(
     init_value=st.floats(2.0**-13, 1.0, width=32), steps=st.integers(1, 60),
     decay=st.floats(0.5, 1.5, width=32),
-    begin=st.integers(0, 50), end_value=st.none() | st.floats(1e-3, 1.0),
+    begin=st.integers(0, 50), end_value=st.none() | st.floats(1e-3, 1.0) | st.floats(-1.0, -1e-3),
+    sign=st.sampled_from([1, -1]),
 )  # fmt: skip
+@example(init_value=0.5, steps=9, decay=1.0, begin=0, end_value=0.125, sign=1)
+@example(init_value=0.5, steps=9, decay=0.5, begin=0, end_value=None, sign=-1)
+@example(init_value=0.5, steps=9, decay=0.5, begin=0, end_value=-0.2, sign=-1)
 @settings(deadline=None, max_examples=40)
-def test_optax_exponential_decay(init_value, steps, decay, begin, end_value):
+def test_optax_exponential_decay(init_value, steps, decay, begin, end_value, sign):
+    init_value *= sign
     # One count at a time: over an array, XLA multiplies by a rounded reciprocal of the steps, and
     # Optax may switch a step late.
     counts = sorted({0, *(begin + k * steps + d for k in range(4) for d in (-1, 0, 1))} - {-1})
