@@ -444,6 +444,34 @@ def test_a_decay_ends_where_its_bound_is_reached():
     assert schedule(10**6) == np.float32(0.1)
 
 
+@pytest.mark.parametrize(
+    ("config", "boundaries", "rates", "ramps"),
+    [
+        ({"policy": "fixed"}, [], [1], []),
+        ({"policy": "step", "step": [1]}, [1], [1, 0.1], False),
+        ({"policy": "step", "step": 2**31 - 1}, [2**31 - 1], [1, 0.1], False),
+        ({"policy": "step", "step": [3, 6], "min_lr": 0.1}, [3], [1, 0.1], False),
+        ({"policy": "fixed", "warmup": "constant", "warmup_iters": 5}, [5], [0.1, 1], False),
+        ({"policy": "fixed", "warmup": "linear", "warmup_iters": 1}, [1], [0.1, 1], True),
+    ],
+)
+def test_lr_config_by_iterations(config, boundaries, rates, ramps):
+    schedule = from_mmengine(1, config | {"by_epoch": False}, steps_per_epoch=10)
+    assert same(schedule, manual_stepping(boundaries, rates, interpolate=ramps))
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"policy": "fixed", "warmup": "linear"}, "warmup_iters must be positive, got 0"),
+        ({"policy": "step", "step": [0, 4]}, r"step\[0\] must be positive, got 0"),
+    ],
+)
+def test_lr_configs_that_are_refused(config, message):
+    with pytest.raises(ValueError, match=message):
+        from_mmengine(0.5, config, steps_per_epoch=10)
+
+
 def test_keras_stages_start_after_a_boundary_and_before_the_end():
     config = {"boundaries": [0, 1000, 2000], "values": [4, 3, 2, 1]}
     assert same(from_keras(config), manual_stepping([1, 1001, 2001], [4, 3, 2, 1]))

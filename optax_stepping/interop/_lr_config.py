@@ -1,14 +1,16 @@
 """The ``lr_config`` of MMCV, which MMEngine's schedulers replaced."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
-from optax_stepping._checks import INT32_MAX, check_flag, integer, real, sequence
+from optax_stepping._checks import check_flag, integer, real, sequence
 from optax_stepping._pieces import Piece
 from optax_stepping.interop._factors import (
     at_least,
     by_epoch,
     decays,
+    last_step,
     multiply,
     periodic_decays,
 )
@@ -64,7 +66,7 @@ def _steps(settings: Mapping[str, Any], base: float) -> list[Piece]:
         raise ValueError("lr_config: policy 'step' needs 'step'; write step=[8, 11].")
     if isinstance(step, int | float):
         period = integer("lr_config: step", step, low=1, example="8")
-        return periodic_decays(period, period, gamma, INT32_MAX + 1, base, _floor(settings))
+        return periodic_decays(period, period, gamma, last_step(None), base, _floor(settings))
     steps = [
         integer(f"lr_config: step[{i}]", value, low=1, example="[8, 11]")
         for i, value in enumerate(sequence("lr_config: step", step, "[8, 11]"))
@@ -77,7 +79,7 @@ def _steps(settings: Mapping[str, Any], base: float) -> list[Piece]:
 def _floor(settings: Mapping[str, Any]) -> float:
     """The rate below which it never falls, by steps alone."""
     floor = settings["min_lr"]
-    return 0.0 if floor is None else float(real("lr_config: min_lr", floor, "1e-6"))
+    return -math.inf if floor is None else float(real("lr_config: min_lr", floor, "1e-6"))
 
 
 def _warmup(settings: Mapping[str, Any], length: int) -> list[Piece]:
