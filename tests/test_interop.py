@@ -464,12 +464,19 @@ def test_lr_config_by_iterations(config, boundaries, rates, ramps):
     ("config", "message"),
     [
         ({"policy": "fixed", "warmup": "linear"}, "warmup_iters must be positive, got 0"),
+        ({"policy": "step", "step": 0}, "step must be positive, got 0"),
+        ({"policy": "fixed", "steps": [3]}, "'steps' is not known; known are"),
         ({"policy": "step", "step": [0, 4]}, r"step\[0\] must be positive, got 0"),
     ],
 )
 def test_lr_configs_that_are_refused(config, message):
     with pytest.raises(ValueError, match=message):
         from_mmengine(0.5, config, steps_per_epoch=10)
+
+
+def test_a_flag_of_lr_config_is_a_bool():
+    with pytest.raises(TypeError, match="lr_config: warmup_by_epoch must be True or False, got 1"):
+        from_mmengine(0.5, {"policy": "fixed", "warmup_by_epoch": 1}, steps_per_epoch=10)
 
 
 def test_keras_stages_start_after_a_boundary_and_before_the_end():
