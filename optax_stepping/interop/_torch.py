@@ -153,10 +153,7 @@ def _sequence(name: str, scheduler: Any, curves: list[list[Piece]]) -> list[Piec
                 f"SequentialLR, of which only the first part may be a ChainedScheduler."
             )
     # At a step on which several start, the last one does; before the first step, all have.
-    starts = [0, *(max(milestone, 0) for milestone in milestones)]
-    chosen = [i for i, (start, after) in enumerate(itertools.pairwise(starts)) if start < after]
-    chosen.append(len(starts) - 1)
-    return in_sequence([curves[i] for i in chosen], [starts[i] for i in chosen[1:]])
+    return in_sequence(curves, [max(milestone, 0) for milestone in milestones])
 
 
 def _linear(name: str, scheduler: Any, *_: Any) -> list[Piece]:

@@ -197,6 +197,25 @@ def test_parameter_groups():
             "part 1 is a SequentialLR: torch starts a sequence inside",
         ),
         (
+            lambda o: torch_lr.SequentialLR(
+                o,
+                [
+                    torch_lr.SequentialLR(o, [torch_lr.StepLR(o, 3), torch_lr.StepLR(o, 4)], [4]),
+                    torch_lr.StepLR(o, 3),
+                ],
+                [9],
+            ),
+            "part 0 is a SequentialLR: torch starts a sequence inside",
+        ),
+        (
+            lambda o: torch_lr.SequentialLR(
+                o,
+                [torch_lr.StepLR(o, 3), torch_lr.ChainedScheduler([torch_lr.StepLR(o, 3)])],
+                [9],
+            ),
+            "part 1 is a ChainedScheduler: torch starts a sequence inside .* a chain",
+        ),
+        (
             lambda o: torch_lr.ChainedScheduler(
                 [
                     torch_lr.SequentialLR(o, [torch_lr.StepLR(o, 3), torch_lr.StepLR(o, 4)], [9]),
@@ -265,7 +284,7 @@ QUIRKS = {
         o, [torch_lr.ConstantLR(o), torch_lr.StepLR(o, 30), torch_lr.StepLR(o, 4)], [5, 5]
     ),
     "milestones of floats": lambda o: torch_lr.MultiStepLR(o, [150 * 0.5, 112.5]),
-    "milestone before 0": lambda o: torch_lr.MultiStepLR(o, [-3, 7]),
+    "milestone before 0": lambda o: torch_lr.MultiStepLR(o, [-3, -1, 7]),
     "chain of chains": lambda o: torch_lr.ChainedScheduler(
         [
             torch_lr.ChainedScheduler(
