@@ -1,5 +1,7 @@
 """Schedules joined and shifted have the rates of their parts, at every count."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oracle import exact_rate, is_exact_at, schedule_arguments, ulps
 
-from optax_stepping import join, manual_stepping, shift, stack
+from optax_stepping import join, manual_stepping, pad, shift, stack
 
 INT32_MAX = 2**31 - 1
 
@@ -110,3 +112,21 @@ PLAN = manual_stepping([10], [0.2, 0.1])
 def test_errors(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize(("ramp", "last"), [(False, 3.0), (True, 3.5)])
+def test_what_is_delayed_beyond_int32_ends_there(ramp, last):
+    plan = manual_stepping([10, 20, INT32_MAX], [1, 2, 3, 4], interpolate=[False, False, ramp])
+    late = shift(plan, -(2**30))
+    counts = [0, 2**30 + 9, 2**30 + 10, 2**30 + 19, 2**30 + 20, INT32_MAX]
+    assert [late(count) for count in counts[:-1]] == [1, 1, 2, 2, 3]
+    np.testing.assert_allclose(late(INT32_MAX), last, rtol=2e-7)
+
+
+@pytest.mark.parametrize("steps", [4, -4])
+def test_padding_is_left_out_of_traced_rates(steps):
+    padded = pad(PLAN, 8)
+    moved = jax.jit(lambda rates: shift(dataclasses.replace(padded, rates=rates), steps))
+    counts = np.arange(20)
+    assert moved(padded.rates).boundaries.size <= 2
+    np.testing.assert_array_equal(moved(padded.rates)(counts), PLAN(counts + steps))
