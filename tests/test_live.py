@@ -527,3 +527,19 @@ def test_nnx_optimizer(form, tmp_path):
     chex.assert_trees_all_equal(get_state(trainer.opt_state).schedule, pad(DECAY, 8))
     step(model, trainer)
     assert get_state(trainer.opt_state).rate == DECAY(3)
+
+
+def test_batches_of_other_shapes_are_shown():
+    state = scale_by_stepping(SCHEDULE).init(None)
+    state = jax.tree.map(lambda leaf: jnp.stack([jnp.stack([leaf] * 3)] * 2), state)
+    batch = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[stack([SCHEDULE] * 4)] * 2)
+    with pytest.raises(ValueError, match=r"batch shape \(2, 4\), the state has \(2, 3\); write"):
+        set_schedule(state, batch)
+
+
+def test_every_leaf_stays_on_its_device():
+    devices = jax.devices("cpu")
+    state = scale_by_stepping(SCHEDULE).init(None)
+    spread = SteppingState(*map(jax.device_put, state, devices))
+    edited = set_schedule(spread, SCHEDULE / 2)
+    assert [leaf.devices() for leaf in edited] == [{device} for device in devices[:4]]
