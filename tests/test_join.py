@@ -130,3 +130,12 @@ def test_padding_is_left_out_of_traced_rates(steps):
     counts = np.arange(20)
     assert moved(padded.rates).boundaries.size <= 2
     np.testing.assert_array_equal(moved(padded.rates)(counts), PLAN(counts + steps))
+
+
+@given(st.integers(2, 10**6), st.data())
+def test_a_ramp_that_is_cut_is_rounded_once(length, data):
+    plan = manual_stepping([length], [0.1, 0.7], interpolate=True)
+    steps = data.draw(st.integers(1, length - 1))
+    boundaries, rates, ramps = schedule_arguments(plan)
+    exact = exact_rate(boundaries, rates, ramps, steps)
+    assert shift(plan, steps).rates[0] == np.float32(float(exact))
