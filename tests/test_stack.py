@@ -187,3 +187,18 @@ def test_a_vmapped_sweep_is_the_separate_runs():
         loss, alone = jax.jit(quadratic_run)(member)
         np.testing.assert_array_equal(rates[i], alone)
         np.testing.assert_allclose(losses[i], loss, rtol=0, atol=1e-6)
+
+
+def test_batches_of_batches_are_shown_by_shape():
+    two_by = [stack([stack(MEMBERS[:1] * n)] * 2) for n in (3, 4)]
+    with pytest.raises(
+        ValueError, match=r"got \(2, 3\) in schedules\[0\] and \(2, 4\) in schedules"
+    ):
+        stack(two_by)
+    with pytest.raises(ValueError, match=r"got a batch of shape \(2, 3\); take its members"):
+        unpad(two_by[0])
+
+
+def test_room_for_no_stage():
+    with pytest.raises(ValueError, match="num_stages must be positive, got 0"):
+        pad(MEMBERS[0], 0)

@@ -224,6 +224,25 @@ def test_parameter_groups():
             ),
             "part 0 is a SequentialLR, which sets the rate anew at step 9",
         ),
+        (
+            lambda o: torch_lr.ChainedScheduler(
+                [
+                    torch_lr.ChainedScheduler(
+                        [
+                            torch_lr.SequentialLR(
+                                o, [torch_lr.StepLR(o, 3), torch_lr.StepLR(o, 4)], [1]
+                            )
+                        ]
+                    ),
+                    torch_lr.LinearLR(o, 0.1, total_iters=10),
+                ]
+            ),
+            "part 0 is a SequentialLR, which sets the rate anew at step 1",
+        ),
+        (
+            lambda o: torch_lr.ConstantLR(o, 0.5, total_iters=0),
+            "total_iters must be positive, got 0",
+        ),
         (lambda o: torch_lr.LambdaLR(o, lambda epoch: 1.0), "LambdaLR .*manual_stepping"),
         (
             lambda o: torch_lr.ChainedScheduler(
@@ -308,6 +327,14 @@ QUIRKS = {
             torch_lr.SequentialLR(o, [torch_lr.ConstantLR(o, 0.5, 3), torch_lr.StepLR(o, 30)], [5]),
             torch_lr.MultiStepLR(o, [6, 40]),
         ]
+    ),
+    "sequence of a sequence from 0": lambda o: torch_lr.SequentialLR(
+        o,
+        [
+            torch_lr.SequentialLR(o, [torch_lr.ConstantLR(o), torch_lr.StepLR(o, 4)], [0]),
+            torch_lr.StepLR(o, 8, 0.5),
+        ],
+        [20],
     ),
     "chain of one": lambda o: torch_lr.ChainedScheduler([torch_lr.StepLR(o, 9)]),
     "a rate for every step": lambda o: torch_lr.ExponentialLR(o, 0.9),
