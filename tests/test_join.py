@@ -139,3 +139,27 @@ def test_a_ramp_that_is_cut_is_rounded_once(length, data):
     boundaries, rates, ramps = schedule_arguments(plan)
     exact = exact_rate(boundaries, rates, ramps, steps)
     assert shift(plan, steps).rates[0] == np.float32(float(exact))
+
+
+def test_a_delay_of_one_step_holds_the_first_rate():
+    late = shift(manual_stepping([4], [0.0, 1.0], warmup=True), -1)
+    assert late(np.arange(7)).tolist() == [0, 0, 0.25, 0.5, 0.75, 1, 1]
+
+
+@pytest.mark.parametrize("field", ["boundaries", "ramps"])
+def test_traced_boundaries_or_ramps_are_refused(field):
+    @jax.jit
+    def shifted(leaf):
+        return shift(dataclasses.replace(PLAN, **{field: leaf}), 3).rates
+
+    with pytest.raises(ValueError, match="schedule must have known boundaries and ramps"):
+        shifted(getattr(PLAN, field))
+
+
+def test_messages_show_where():
+    with pytest.raises(ValueError, match=r"got boundaries\[2\] = 5 after boundaries\[1\] = 7; w"):
+        join([PLAN] * 4, [3, 7, 5])
+    with pytest.raises(ValueError, match=r"got a batch of shape \(2, 3\); take"):
+        shift(stack([stack([PLAN] * 3)] * 2), 3)
+    with pytest.raises(ValueError, match=r"steps must be at least -2147483648, got -2147483649"):
+        shift(PLAN, -(2**31) - 1)
