@@ -128,6 +128,11 @@ BROKEN = {
     "empty value": (MANUAL.replace(".0003", ""), "line [23]"),
     "a message for a number": (MANUAL.replace(".0003", "{ a: 1 }"), "wrong kind"),
     "never closed": (f"learning_rate {{ {MANUAL}", "'learning_rate' of line 1 is never closed"),
+    "the innermost one": ("a {\nb {\nc {\nd: 1 }", "the message 'b' of line 2 is never closed"),
+    "several": (
+        "".join(f"learning_rate {{\n{kind}_learning_rate {{ }} }}\n" for kind in "abc"),
+        "3 learning rates, a_learning_rate in line 2 and b_learning_rate in line 4; keep one",
+    ),
     "never opened": (f"{MANUAL} }}", "closes a brace that was never opened"),
     "deep": ("a {" * 200, "nested deeper than 100 levels"),
 }

@@ -58,8 +58,15 @@ def test_the_table():
         (
             dataclasses.replace(SCHEDULE, boundaries=jnp.array([500, 400, 2000, 3000])),
             None,
-            "stage 2 starts at step 400, not",
+            "stage 2 starts at step 400, not after stage 1 (500).",
         ),
+        (
+            dataclasses.replace(SCHEDULE, boundaries=jnp.array([500, 500, 2000, 3000])),
+            None,
+            "stage 2 starts at step 500, not after stage 1 (500).",
+        ),
+        (manual_stepping([90], [0.1, 0.01]), 9000, "the last at step 90 of 9000"),
+        (manual_stepping([1], [0.1, 0.01]), 100, "the last at step 1 of 100"),
         (
             dataclasses.replace(SCHEDULE, rates=np.array([0.1, 0.1, np.nan, 0.1, 0.1])),
             None,
@@ -86,7 +93,9 @@ def test_what_looks_wrong(schedule, total_steps, words):
         (manual_stepping([], [0.1]), 10),
         (manual_stepping([100], [0.01, 0.1]), 1000),
         (manual_stepping([100, 900, 1000], [0, 1, 1, 0], interpolate=True), 1000 + 1),
+        (manual_stepping([100, 900, 1000], [0, 1, 1, 0], interpolate=True), 1000),
         (manual_stepping([11], [0.1, 0.01]), 1000),
+        (manual_stepping([90], [0.1, 0.01]), 8999),
         (pad(SCHEDULE, 12), 4000),
     ],
 )
@@ -112,7 +121,18 @@ def test_the_plot_is_exact_at_the_boundaries():
         assert drawn[count] == float(SCHEDULE(count))
     assert plot(SCHEDULE, 100, ax=ax) is ax
     assert len(ax.lines) == 2
-    assert max(ax.lines[1].get_xdata()) == 100
+    assert [min(ax.lines[1].get_xdata()), max(ax.lines[1].get_xdata())] == [0, 100]
+
+
+def test_a_drop_at_the_end_is_drawn_as_one():
+    counts, rates = plot(SCHEDULE, 3000).lines[0].get_data()
+    assert list(counts[-2:]) == [2999, 3000]
+    assert list(rates[-2:]) == [np.float32(0.01), np.float32(0.005)]
+
+
+def test_a_stage_that_ends_before_it_starts_has_no_steps():
+    wrong = dataclasses.replace(SCHEDULE, boundaries=jnp.array([500, 400, 2000, 3000]))
+    assert describe(wrong).splitlines()[2].split() == ["1", "500", "400", "0", "0.1"]
 
 
 def test_a_missing_extra_is_named(monkeypatch):
