@@ -145,6 +145,13 @@ def test_broken_configs(case):
         from_tf_object_detection(text)
 
 
+def test_a_hundred_levels():
+    text = "a {" * 97 + f"learning_rate {{ {MANUAL} }}" + "}" * 97
+    assert same(from_tf_object_detection(text), from_tf_object_detection(MANUAL))
+    with pytest.raises(ValueError, match="line 3 is nested deeper than 100 levels"):
+        from_tf_object_detection(f"a {{ {text} }}")
+
+
 def test_a_text_of_a_megabyte():
     longest = MANUAL.rjust(1_000_000)
     assert same(from_tf_object_detection(longest), from_tf_object_detection(MANUAL))
@@ -521,7 +528,8 @@ def test_a_chain_of_eleven_files(tmp_path):
 def test_no_framework_is_imported():
     code = (
         "import sys, optax_stepping.interop;"
-        "assert not {'torch', 'keras', 'tensorflow', 'mmengine', 'fvcore', 'google.protobuf', 'yaml'}"
+        "assert not {'torch', 'keras', 'tensorflow', 'mmengine', 'fvcore', 'google.protobuf', 'yaml',"
+        " 'matplotlib'}"
         " & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

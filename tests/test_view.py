@@ -27,7 +27,8 @@ stage  from   to  steps          rate
 def test_the_table():
     assert describe(SCHEDULE, 4000) == TABLE
     assert describe(pad(SCHEDULE, 9), np.int64(4000)) == TABLE
-    assert describe(SCHEDULE).splitlines()[-1].split() == ["4", "3000", "-", "-", "0.005"]
+    for table in (describe(SCHEDULE), describe(SCHEDULE, 3000).partition("\nLooks")[0]):
+        assert table.splitlines()[-1].split() == ["4", "3000", "-", "-", "0.005"]
     assert describe(manual_stepping([], [0.1])).splitlines()[1].split() == [
         "0",
         "0",
@@ -93,7 +94,7 @@ def test_what_looks_wrong(schedule, total_steps, words):
         (manual_stepping([], [0.1]), 10),
         (manual_stepping([100], [0.01, 0.1]), 1000),
         (manual_stepping([100, 900, 1000], [0, 1, 1, 0], interpolate=True), 1000 + 1),
-        (manual_stepping([100, 900, 1000], [0, 1, 1, 0], interpolate=True), 1000),
+        (manual_stepping([100, 1000], [1, 1, 0.5], interpolate=[False, True]), 1000),
         (manual_stepping([11], [0.1, 0.01]), 1000),
         (manual_stepping([90], [0.1, 0.01]), 8999),
         (pad(SCHEDULE, 12), 4000),

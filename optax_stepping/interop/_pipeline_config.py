@@ -93,7 +93,7 @@ def _messages(text: str):
             fields.append(message)
             stack.append(message)
             outer_lists.append(in_list)
-            if len(stack) > MAX_DEPTH:
+            if len(outer_lists) > MAX_DEPTH:
                 raise ValueError(f"config: line {line} is nested deeper than {MAX_DEPTH} levels.")
             name, awaits_value, in_list = None, False, False
         elif kind == "mark" and token in "}>":
