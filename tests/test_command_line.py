@@ -3,6 +3,7 @@
 import pytest
 from test_view import TABLE
 
+from optax_stepping import __main__, describe, manual_stepping
 from optax_stepping.__main__ import main
 
 SHOW = ["show", "--boundaries", "1000,2000,3000", "--rates", "0.1,0.05,0.01,0.005"]
@@ -15,6 +16,34 @@ def test_show(capsys, tmp_path):
     main([*SHOW, *WARMUP, "--total-steps", "4000", "--png", str(png)])
     assert capsys.readouterr().out == f"{TABLE}\ndrawn: {png}\n"
     assert png.read_bytes().startswith(PNG)
+
+
+def test_what_is_left_out(capsys):
+    for options, meant in (
+        ([], manual_stepping([9], [0.1, 0.01])),
+        (["--warmup-steps", "3"], manual_stepping([9], [0.1, 0.01], warmup_steps=3)),
+        (["--warmup"], manual_stepping([9], [0.1, 0.01], True)),
+    ):
+        main(["show", "--boundaries", "9", "--rates", "0.1,0.01", *options])
+        assert capsys.readouterr().out == f"{describe(meant)}\n"
+
+
+def test_a_training_of_one_step(capsys):
+    main(["show", "--boundaries", "", "--rates", "0.1", "--total-steps", "1"])
+    assert capsys.readouterr().out.splitlines()[1].split() == ["0", "0", "1", "1", "0.1"]
+
+
+@pytest.mark.parametrize(
+    ("boundaries", "rates", "total_steps"), [("50,100", "3,2,1", 120), ("", "1", 1)]
+)
+def test_the_last_stage_is_a_sixth_of_the_picture(
+    boundaries, rates, total_steps, tmp_path, monkeypatch
+):
+    drawn = []
+    monkeypatch.setattr(__main__, "plot", lambda schedule, steps, axes: drawn.append(steps))
+    png = str(tmp_path / "schedule.png")
+    main(["show", "--boundaries", boundaries, "--rates", rates, "--png", png])
+    assert drawn == [total_steps]
 
 
 def test_show_a_constant(capsys, tmp_path):
