@@ -145,6 +145,44 @@ def test_broken_configs(case):
         from_tf_object_detection(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "boundaries", "rates"),
+    [
+        ("constant_learning_rate { }", [], [0.002]),
+        ("manual_step_learning_rate { schedule { } }", [], [0.002]),
+        ("manual_step_learning_rate { schedule { step: 9 } }", [9], [0.002, 0.002]),
+        ("exponential_decay_learning_rate { }", [4_000_000, 8_000_000], [0.002, 0.0019, 0.001805]),
+        (
+            "exponential_decay_learning_rate { burnin_steps: 500 }",
+            [4_000_500, 8_000_500],
+            [0.002, 0.0019, 0.001805],
+        ),
+    ],
+)
+def test_defaults_of_the_object_detection_api(text, boundaries, rates):
+    schedule = from_tf_object_detection(f"learning_rate {{ {text} }}", total_steps=10_000_000)
+    np.testing.assert_allclose(schedule.rates, manual_stepping(boundaries, rates).rates, rtol=2e-7)
+    assert schedule.boundaries.tolist() == boundaries
+
+
+def test_defaults_of_a_cosine():
+    expression = (
+        r"optax\.join_schedules\(\[optax\.linear_schedule\(0\.0002, 0\.002, 10000\), "
+        r"optax\.constant_schedule\(0\.002\), "
+        r"optax\.cosine_decay_schedule\(0\.002, 3990000\)\], \[10000, 10000\]\)"
+    )
+    with pytest.raises(ValueError, match=expression):
+        from_tf_object_detection("learning_rate { cosine_decay_learning_rate { } }")
+
+
+@pytest.mark.parametrize("step", ["9_00", "1_0.5", "_9"])
+def test_numbers_that_only_python_reads(step):
+    with pytest.raises(ValueError, match=f"step is '{step}'; write an integer such as"):
+        from_tf_object_detection(MANUAL.replace("900", step))
+    with pytest.raises(ValueError, match=f"learning_rate is '{step}'; write a number such as"):
+        from_tf_object_detection(MANUAL.replace("3e-5", step))
+
+
 def test_a_hundred_levels():
     text = "a {" * 97 + f"learning_rate {{ {MANUAL} }}" + "}" * 97
     assert same(from_tf_object_detection(text), from_tf_object_detection(MANUAL))

@@ -138,7 +138,9 @@ def test_a_stage_that_ends_before_it_starts_has_no_steps():
 
 def test_a_missing_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
-    with pytest.raises(ImportError, match=r"^matplotlib is needed .* pip install 'optax-stepping\[plot\]'"):
+    with pytest.raises(
+        ImportError, match=r"^matplotlib is needed .* pip install 'optax-stepping\[plot\]'"
+    ):
         plot(SCHEDULE, 100)
 
 

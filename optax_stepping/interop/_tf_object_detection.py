@@ -1,5 +1,6 @@
 """Schedules of the TensorFlow Object Detection API."""
 
+import contextlib
 import os
 from typing import Any
 
@@ -156,13 +157,9 @@ def _read_scalar(here: str, text: str, kind: type) -> Any:
         values |= {"false": False, "f": False, "False": False, "0": False}
         if text in values:
             return values[text]
-    try:
-        if kind is int:
-            return int(text, 0)
-        if kind is float and "_" not in text:
-            return float(text.removesuffix("f").removesuffix("F"))
-    except ValueError:
-        pass
+    elif "_" not in text:  # which Python takes
+        with contextlib.suppress(ValueError):
+            return int(text, 0) if kind is int else float(text.removesuffix("f").removesuffix("F"))
     kinds = {
         bool: "true or false",
         int: "an integer such as 90000",
