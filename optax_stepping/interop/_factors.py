@@ -22,7 +22,7 @@ def decays(starts: Sequence[int], gamma: float) -> list[Piece]:
     for start, group in itertools.groupby(sorted(starts)):
         value = pieces[-1].value * gamma ** len(list(group))
         if start <= 0:
-            pieces[-1] = Piece(0, value)
+            pieces = [Piece(0, value)]
         else:
             pieces.append(Piece(start, value))
     return pieces
