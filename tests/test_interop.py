@@ -529,6 +529,11 @@ def test_a_flag_of_lr_config_is_a_bool():
         from_mmengine(0.5, {"policy": "fixed", "warmup_by_epoch": 1}, steps_per_epoch=10)
 
 
+def test_a_warmup_within_the_tolerance_of_detectron2_is_none():
+    solver = {"BASE_LR": 0.5, "STEPS": [], "MAX_ITER": 2_000_000, "WARMUP_ITERS": 1}
+    assert same(from_detectron2(solver), manual_stepping([], [0.5]))
+
+
 def test_keras_stages_start_after_a_boundary_and_before_the_end():
     config = {"boundaries": [0, 1000, 2000], "values": [4, 3, 2, 1]}
     assert same(from_keras(config), manual_stepping([1, 1001, 2001], [4, 3, 2, 1]))

@@ -213,6 +213,11 @@ def test_fvcore(name, total):
     assert schedule(2**31 - 1) == schedule(total)
 
 
+def test_a_warmup_that_ends_in_rounding_noise_is_one_stage():
+    schedule = from_fvcore(FVCORE["warmup before a line"](1000), 0.02, num_updates=1000)
+    assert schedule.boundaries.tolist() == [200, 1000]
+
+
 def assert_agrees_near_zero(schedule, counts, theirs):
     """A line that ends at 0 does so in float64 noise there."""
     theirs = np.asarray(theirs)

@@ -494,3 +494,10 @@ def test_a_training_that_ends_in_a_ramp():
 
     schedule = from_torch(make(make_optimizer(0.1)), 40)
     assert_agrees(schedule, range(40), stepped(make, 40))
+
+    def make_later(optimizer):
+        parts = [torch_lr.ConstantLR(optimizer, 0.5, 9), torch_lr.LinearLR(optimizer, 0.5, 1.0, 99)]
+        return torch_lr.SequentialLR(optimizer, parts, [9])
+
+    schedule = from_torch(make_later(make_optimizer(0.1)), 40)
+    assert_agrees(schedule, range(40), stepped(make_later, 40))
