@@ -487,6 +487,16 @@ def test_a_decay_of_a_negative_rate_goes_on():
     assert same(from_optax_exponential_decay(-0.5, 9, 0.5, total_steps=19), expected)
 
 
+def test_a_decay_by_nothing_is_a_constant():
+    assert same(from_optax_exponential_decay(0.5, 1, 1.0), manual_stepping([], [0.5]))
+
+
+def test_an_exponential_decay_of_keras():
+    config = {"initial_learning_rate": 1, "decay_rate": 0.5, "decay_steps": 9, "staircase": True}
+    expected = manual_stepping([9, 18], [1, 0.5, 0.25])
+    assert same(from_keras(config, total_steps=19), expected)
+
+
 def test_a_decay_ends_where_its_bound_is_reached():
     """Before it has too many stages."""
     schedule = from_optax_exponential_decay(0.5, 1, 0.999, end_value=0.1)
@@ -532,6 +542,8 @@ def test_a_flag_of_lr_config_is_a_bool():
 def test_a_warmup_within_the_tolerance_of_detectron2_is_none():
     solver = {"BASE_LR": 0.5, "STEPS": [], "MAX_ITER": 2_000_000, "WARMUP_ITERS": 1}
     assert same(from_detectron2(solver), manual_stepping([], [0.5]))
+    at_once = solver | {"STEPS": [1], "GAMMA": 0.5}
+    assert same(from_detectron2(at_once), manual_stepping([], [0.25]))
 
 
 def test_keras_stages_start_after_a_boundary_and_before_the_end():

@@ -373,6 +373,9 @@ def test_milestones_that_torch_never_reaches_are_said():
 
 PER_EPOCH = {
     "drops": lambda o: torch_lr.MultiStepLR(o, [3, 7]),
+    "a later ramp by epochs": lambda o: torch_lr.SequentialLR(
+        o, [torch_lr.ConstantLR(o, 0.5, 9), torch_lr.LinearLR(o, 0.5, 1.0, 5)], [3]
+    ),
     "a ramp by epochs": lambda o: torch_lr.SequentialLR(
         o, [torch_lr.LinearLR(o, 0.01, total_iters=5), torch_lr.StepLR(o, 3)], [5]
     ),
