@@ -539,6 +539,17 @@ def test_a_flag_of_lr_config_is_a_bool():
         from_mmengine(0.5, {"policy": "fixed", "warmup_by_epoch": 1}, steps_per_epoch=10)
 
 
+def test_defaults_of_detectron2():
+    expected = manual_stepping([1000, 30_000], [1e-6, 1e-3, 1e-4], interpolate=[True, False])
+    assert same(from_detectron2({"WARMUP_METHOD": "linear"}), expected)
+
+
+def test_a_warmup_of_detectron2_starts_from_a_share_of_the_first_rate():
+    solver = {"BASE_LR": 1, "STEPS": [0], "GAMMA": 0.5, "WARMUP_METHOD": "constant"}
+    solver |= {"WARMUP_FACTOR": 0.25, "WARMUP_ITERS": 9, "MAX_ITER": 20}
+    assert same(from_detectron2(solver), manual_stepping([9], [0.125, 0.5]))
+
+
 def test_a_warmup_within_the_tolerance_of_detectron2_is_none():
     solver = {"BASE_LR": 0.5, "STEPS": [], "MAX_ITER": 2_000_000, "WARMUP_ITERS": 1}
     assert same(from_detectron2(solver), manual_stepping([], [0.5]))

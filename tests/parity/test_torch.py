@@ -497,6 +497,7 @@ def test_a_training_that_ends_in_a_ramp():
 
     schedule = from_torch(make(make_optimizer(0.1)), 40)
     assert_agrees(schedule, range(40), stepped(make, 40))
+    assert schedule.boundaries.tolist() == [100]
 
     def make_later(optimizer):
         parts = [torch_lr.ConstantLR(optimizer, 0.5, 9), torch_lr.LinearLR(optimizer, 0.5, 1.0, 99)]
