@@ -488,7 +488,8 @@ def test_a_decay_of_a_negative_rate_goes_on():
 
 
 def test_a_decay_by_nothing_is_a_constant():
-    assert same(from_optax_exponential_decay(0.5, 1, 1.0), manual_stepping([], [0.5]))
+    for rate in (0.5, float(np.finfo(np.float32).max)):
+        assert same(from_optax_exponential_decay(rate, 1, 1.0), manual_stepping([], [rate]))
 
 
 def test_an_exponential_decay_of_keras():
@@ -542,6 +543,8 @@ def test_a_flag_of_lr_config_is_a_bool():
 def test_defaults_of_detectron2():
     expected = manual_stepping([1000, 30_000], [1e-6, 1e-3, 1e-4], interpolate=[True, False])
     assert same(from_detectron2({"WARMUP_METHOD": "linear"}), expected)
+    until_the_end = from_detectron2({"STEPS": [39_999, 40_000, 40_001]})
+    assert until_the_end.boundaries.tolist() == [1000, 39_999, 40_000]
 
 
 def test_a_warmup_of_detectron2_starts_from_a_share_of_the_first_rate():
