@@ -498,6 +498,11 @@ def test_an_exponential_decay_of_keras():
     assert same(from_keras(config, total_steps=19), expected)
 
 
+def test_a_growth_ends_at_its_bound():
+    schedule = from_optax_exponential_decay(1, 9, 1.5, end_value=3, total_steps=40)
+    assert same(schedule, manual_stepping([9, 18, 27], [1, 1.5, 2.25, 3]))
+
+
 def test_a_decay_ends_where_its_bound_is_reached():
     """Before it has too many stages."""
     schedule = from_optax_exponential_decay(0.5, 1, 0.999, end_value=0.1)
