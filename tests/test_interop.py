@@ -487,6 +487,14 @@ def test_a_decay_of_a_negative_rate_goes_on():
     assert same(from_optax_exponential_decay(-0.5, 9, 0.5, total_steps=19), expected)
 
 
+def test_milestones_of_mmengine_count_from_the_beginning_to_the_end():
+    config = {"type": "MultiStepLR", "by_epoch": False, "milestones": [0, 3, 15], "gamma": 0.5}
+    schedule = from_mmengine(1, config | {"begin": 5, "end": 20}, steps_per_epoch=9)
+    assert same(schedule, manual_stepping([5, 8], [1, 0.5, 0.25]))
+    with pytest.raises(ValueError, match=r"begin must lie in 0 \.\. end - 1, got begin=5, end=5"):
+        from_mmengine(1, config | {"begin": 5, "end": 5}, steps_per_epoch=9)
+
+
 def test_a_decay_by_nothing_is_a_constant():
     for rate in (0.5, float(np.finfo(np.float32).max)):
         assert same(from_optax_exponential_decay(rate, 1, 1.0), manual_stepping([], [rate]))
