@@ -495,6 +495,18 @@ def test_milestones_of_mmengine_count_from_the_beginning_to_the_end():
         from_mmengine(1, config | {"begin": 5, "end": 5}, steps_per_epoch=9)
 
 
+def test_epochs_of_two_steps():
+    schedule = from_mmengine(1, {"policy": "step", "step": [3]}, steps_per_epoch=2)
+    assert same(schedule, manual_stepping([6], [1, 0.1]))
+
+
+def test_ten_thousand_stages():
+    schedule = from_optax_exponential_decay(1, 1, 0.9999, total_steps=10_000)
+    assert schedule.rates.size == 10_000
+    with pytest.raises(ValueError, match="has more than 10000 stages"):
+        from_optax_exponential_decay(1, 1, 0.9999, total_steps=10_001)
+
+
 def test_a_decay_by_nothing_is_a_constant():
     for rate in (0.5, float(np.finfo(np.float32).max)):
         assert same(from_optax_exponential_decay(rate, 1, 1.0), manual_stepping([], [rate]))
