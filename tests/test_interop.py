@@ -495,6 +495,12 @@ def test_milestones_of_mmengine_count_from_the_beginning_to_the_end():
         from_mmengine(1, config | {"begin": 5, "end": 5}, steps_per_epoch=9)
 
 
+def test_a_scheduler_of_mmengine_that_begins_at_the_second_step():
+    config = {"type": "ConstantLR", "by_epoch": False, "factor": 0.5, "begin": 1, "end": 5}
+    schedule = from_mmengine(1, config, steps_per_epoch=9)
+    assert same(schedule, manual_stepping([1, 4], [1, 0.5, 1]))
+
+
 def test_epochs_of_two_steps():
     schedule = from_mmengine(1, {"policy": "step", "step": [3]}, steps_per_epoch=2)
     assert same(schedule, manual_stepping([6], [1, 0.1]))
