@@ -95,6 +95,7 @@ def test_what_looks_wrong(schedule, total_steps, words):
         (manual_stepping([100], [0.01, 0.1]), 1000),
         (manual_stepping([100, 900, 1000], [0, 1, 1, 0], interpolate=True), 1000 + 1),
         (manual_stepping([100, 1000], [1, 1, 0.5], interpolate=[False, True]), 1000),
+        (manual_stepping([10, 20, 30], [0.1, 0.05, 0.05, 0.01]), None),
         (manual_stepping([11], [0.1, 0.01]), 1000),
         (manual_stepping([90], [0.1, 0.01]), 8999),
         (pad(SCHEDULE, 12), 4000),
