@@ -165,6 +165,13 @@ def test_defaults_of_the_object_detection_api(text, boundaries, rates):
     assert schedule.boundaries.tolist() == boundaries
 
 
+@pytest.mark.parametrize("value", ["true", "t", "True", "1", "false", "f", "False", "0"])
+def test_bools_of_the_text_format(value):
+    warmup = value in ("true", "t", "True", "1")
+    schedule = from_tf_object_detection(f"{MANUAL[:-1]} warmup: {value} }}")
+    assert same(schedule, manual_stepping([900, 1200], [3e-4, 3e-5, 3e-6], warmup))
+
+
 def test_defaults_of_a_cosine():
     expression = (
         r"optax\.join_schedules\(\[optax\.linear_schedule\(0\.0002, 0\.002, 10000\), "
