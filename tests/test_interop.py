@@ -172,6 +172,11 @@ def test_bools_of_the_text_format(value):
     assert same(schedule, manual_stepping([900, 1200], [3e-4, 3e-5, 3e-6], warmup))
 
 
+def test_a_step_at_the_end_of_training_is_left_out():
+    assert same(from_tf_object_detection(MANUAL, 900), manual_stepping([], [3e-4]))
+    assert same(from_tf_object_detection(MANUAL, 901), manual_stepping([900], [3e-4, 3e-5]))
+
+
 def test_defaults_of_a_cosine():
     expression = (
         r"optax\.join_schedules\(\[optax\.linear_schedule\(0\.0002, 0\.002, 10000\), "
