@@ -508,9 +508,10 @@ def test_milestones_of_mmengine_count_from_the_beginning_to_the_end():
 
 
 def test_a_scheduler_of_mmengine_that_begins_at_the_second_step():
-    config = {"type": "ConstantLR", "by_epoch": False, "factor": 0.5, "begin": 1, "end": 5}
-    schedule = from_mmengine(1, config, steps_per_epoch=9)
-    assert same(schedule, manual_stepping([1, 4], [1, 0.5, 1]))
+    config = {"type": "LinearLR", "start_factor": 0.5, "end_factor": 0.25, "by_epoch": False}
+    schedule = from_mmengine(1, config | {"begin": 1, "end": 5}, steps_per_epoch=9)
+    ramps = [False, True]
+    assert same(schedule, manual_stepping([1, 4], [1, 0.5, 0.25], interpolate=ramps))
 
 
 def test_epochs_of_two_steps():
