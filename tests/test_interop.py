@@ -185,6 +185,8 @@ def test_defaults_of_a_cosine():
     )
     with pytest.raises(ValueError, match=expression):
         from_tf_object_detection("learning_rate { cosine_decay_learning_rate { } }")
+    with pytest.raises(ValueError, match="total_steps = 10000 leaves no step for the cosine"):
+        from_tf_object_detection("cosine_decay_learning_rate { total_steps: 10000 }")
 
 
 @pytest.mark.parametrize("step", ["9_00", "1_0.5", "_9"])
