@@ -13,7 +13,7 @@ EXPLAINED = tomllib.loads((Path(__file__).parent / "survivors.toml").read_text()
 def lines_of(diff: str) -> str:
     """The lines as they became; of lines that are gone, those that they were."""
     lines = diff.splitlines()[3:]
-    became = [line[1:].strip() for line in lines if line.startswith("+")]
+    became = [line[1:].strip() for line in lines if line.startswith("+") and line[1:].strip()]
     return " ".join(became or [line.strip() for line in lines if line.startswith("-")])
 
 
