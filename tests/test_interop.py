@@ -643,9 +643,8 @@ def test_a_chain_of_eleven_files(tmp_path):
 def test_no_framework_is_imported():
     code = (
         "import sys, optax_stepping.interop;"
-        "assert not {'torch', 'keras', 'tensorflow', 'mmengine', 'fvcore', 'google.protobuf', 'yaml',"
-        " 'matplotlib'}"
-        " & sys.modules.keys()"
+        "assert not {'torch', 'keras', 'tensorflow', 'mmengine', 'fvcore', 'google.protobuf',"
+        " 'yaml', 'matplotlib'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -260,11 +260,13 @@ def test_a_malformed_call(call, error, words):
     chex.assert_trees_all_equal(everything(), BEFORE)
 
 
+FUNCTIONS = {*o.__all__, *o.interop.__all__} - {"interop", "SteppingSchedule", "SteppingState"}
+
+
 def test_there_are_enough():
     calls = [call for call, *_ in CALLS]
     assert len(set(calls)) == len(calls) >= 150
-    callables = set(o.__all__) | set(o.interop.__all__)
-    for name in callables - {"interop", "SteppingSchedule", "SteppingState"}:
+    for name in FUNCTIONS:
         assert any(f"{name}(" in call for call in calls), name
 
 
@@ -281,7 +283,7 @@ BY_NAME = {
 
 
 def test_what_is_given_by_name_only():
-    for name in {*o.__all__, *o.interop.__all__} - {"interop", "SteppingSchedule", "SteppingState"}:
+    for name in FUNCTIONS:
         parameters = inspect.signature(NAMES[name]).parameters.values()
         by_name = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
         assert by_name == BY_NAME.get(name, []), name
