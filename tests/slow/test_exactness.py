@@ -19,7 +19,8 @@ PAIRS = int(os.environ.get("PAIRS", "1000000"))
 COUNTS = 1000
 # Few sizes, so that few programs are compiled.
 NUM_BOUNDARIES = [0, 1, 2, 3, 5, 9, 31, 32, 33, 64, 299]
-DTYPES = "i1 i2 i4 i8 u1 u2 u4 u8 float16 bfloat16 float32 float64".split()
+INTEGERS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
+DTYPES = [*INTEGERS, "float16", "bfloat16", "float32", "float64"]
 
 
 def random_boundaries(rng, number):
