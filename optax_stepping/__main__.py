@@ -106,7 +106,7 @@ def _show(options: argparse.Namespace) -> None:
         figure_module = import_extra("matplotlib.figure", extra="plot")
         figure = figure_module.Figure(figsize=(7, 3), layout="constrained")
         # Without a length of training, draw the last stage as a sixth of the picture.
-        total_steps = total_steps or max(1, int(1.2 * max([0, *schedule.boundaries])))
+        total_steps = total_steps or max(1, int(1.2 * max([0, *schedule.boundaries.tolist()])))
         plot(schedule, total_steps, figure.subplots())
         figure.savefig(options.png, dpi=120)
         print(f"drawn: {options.png}")

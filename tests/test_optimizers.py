@@ -67,7 +67,7 @@ INPUTS = np.random.default_rng(1).normal(size=(8, 4)).astype(np.float32)
 
 
 def loss_fn(params):
-    outputs = INPUTS.astype(params["w"].dtype) @ params["w"] + params["b"]
+    outputs = INPUTS.astype(params["w"].dtype) @ params["w"] + params["b"][None]
     return jnp.mean(jnp.square(outputs - 1).astype(jnp.float32)).astype(params["w"].dtype)
 
 
