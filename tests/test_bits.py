@@ -195,8 +195,8 @@ def test_ramps_below_the_smallest_normal_number(rates):
     share = counts / 100
     exact = (1 - share) * np.float32(rates[0]) + share * np.float32(rates[1])
     assert abs(actual - exact).max() <= TINY
-    rising = np.diff(actual) * np.sign(rates[1] - rates[0])
-    assert (rising >= 0).all()
+    steps = np.diff(actual) * np.sign(rates[1] - rates[0])
+    assert (steps >= 0).all()
     assert np.asarray([schedule(int(count)) for count in counts]).tobytes() == actual.tobytes()
 
 
