@@ -174,7 +174,7 @@ def test_found_by_an_adversary(boundary, rates, count):
 @pytest.mark.parametrize("num_boundaries", [1, 5, 13, 40])
 def test_held_rates_below_the_smallest_normal_number(num_boundaries):
     """Not promised, but so it is on a CPU: these are selected, not computed."""
-    dtype = jnp.zeros(()).dtype
+    dtype = jnp.result_type(float)
     multiples = np.array([-7, *(10000 * np.arange(num_boundaries))], dtype)
     rates = multiples * np.finfo(dtype).smallest_subnormal
     schedule = manual_stepping(range(10, 10 * num_boundaries + 1, 10), rates)
