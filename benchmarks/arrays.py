@@ -1,7 +1,5 @@
 """What do many counts at once cost?"""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -33,7 +31,7 @@ def compiled(function, schedule, counts):
 def spread_schedule(stages: int, last: int):
     """Stages of equal length up to ``last``."""
     spread = np.linspace(0, last, stages + 1)[1:-1].astype(np.int32)
-    return dataclasses.replace(uniform_schedule(stages), boundaries=jnp.asarray(spread))
+    return uniform_schedule(stages).replace(boundaries=jnp.asarray(spread))
 
 
 def a_million() -> Table:

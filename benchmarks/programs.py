@@ -1,6 +1,5 @@
 """Programs whose compiled form is inspected, and counts of what is in them."""
 
-import dataclasses
 from collections.abc import Callable
 
 import jax
@@ -98,7 +97,7 @@ def make_learning_rate(name: str, num_stages: int, form: str) -> tuple[object, C
         return 0.0, lambda _: optax_schedule(num_stages)
     schedule = uniform_schedule(num_stages)
     if name == "ramps":
-        schedule = dataclasses.replace(schedule, ramps=jnp.ones_like(schedule.ramps))
+        schedule = schedule.replace(ramps=jnp.ones_like(schedule.ramps))
     if form == "closure":
         return 0.0, lambda _: schedule
     return schedule, lambda argument: argument

@@ -4,7 +4,6 @@ python examples/train_detector.py --help
 """
 
 import argparse
-import dataclasses
 import functools
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -199,7 +198,7 @@ def run(total_steps: int, output: Path) -> list[float]:
     recipe = interop.from_tf_object_detection(CONFIG)
     boundaries = np.asarray(recipe.boundaries, np.int64) * total_steps // CONFIG_STEPS
     boundaries = np.maximum(boundaries, np.arange(1, len(boundaries) + 1))  # a step each, at least
-    schedule = dataclasses.replace(recipe * FACTOR, boundaries=jnp.asarray(boundaries, jnp.int32))
+    schedule = (recipe * FACTOR).replace(boundaries=jnp.asarray(boundaries, jnp.int32))
     optimizer = optax.chain(optax.clip_by_global_norm(10.0), optax.sgd(schedule, momentum=0.9))
 
     @jax.jit

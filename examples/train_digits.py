@@ -4,7 +4,6 @@ python examples/train_digits.py --help
 """
 
 import argparse
-import dataclasses
 import functools
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -101,7 +100,7 @@ def sample_batch(key: jax.Array, digits: Digits) -> tuple[jax.Array, jax.Array]:
 def without_drops(schedule: SteppingSchedule) -> SteppingSchedule:
     """The schedule up to its highest rate, which then holds."""
     rates = np.maximum.accumulate(schedule.rates)
-    return dataclasses.replace(schedule, rates=jnp.asarray(rates))
+    return schedule.replace(rates=jnp.asarray(rates))
 
 
 def run(schedule: SteppingSchedule, total_steps: int, output: Path) -> list[StageEnd]:

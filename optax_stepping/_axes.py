@@ -17,9 +17,9 @@ def jit_on_any_mesh(rates_at: Callable) -> Any:
 
     @jax.jit
     @functools.wraps(rates_at)
-    def wrapped(boundaries, rates, ramps, counts, unknown=None):
-        arguments = boundaries, rates, ramps, counts, unknown
-        meshes = [mesh for mesh in map(_mesh, arguments[:4]) if _explicit_axes(mesh)]
+    def wrapped(boundaries, rates, ramps, counts):
+        arguments = boundaries, rates, ramps, counts
+        meshes = [mesh for mesh in map(_mesh, arguments) if _explicit_axes(mesh)]
         if not meshes:
             return rates_at(*arguments)
         spec = jax.typeof(counts).sharding.spec if _mesh(counts) in meshes else PartitionSpec()

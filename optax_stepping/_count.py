@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_stepping._checks import INT32_MAX, is_real, shown
+from optax_stepping._arguments import INT32_MAX, is_real, shown
 
 
 def on_host(count: Any) -> tuple[Any, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from optax_stepping._checks import integer, is_traced, sequence
+from optax_stepping._arguments import integer, is_traced, sequence
 from optax_stepping._pieces import Piece, delayed, in_sequence, pieces_of, section, to_schedule
 from optax_stepping._schedule import SteppingSchedule, check_schedule
 

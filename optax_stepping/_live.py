@@ -8,7 +8,7 @@ import numpy as np
 import optax
 from jax import export
 
-from optax_stepping._checks import check_flag, is_traced, shown
+from optax_stepping._arguments import check_flag, is_traced, shown
 from optax_stepping._schedule import SteppingSchedule, check_schedule
 from optax_stepping._stack import pad
 

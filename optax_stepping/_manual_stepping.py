@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_stepping._checks import (
+from optax_stepping._arguments import (
     check_flag,
     integer,
     is_real,

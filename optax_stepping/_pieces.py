@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from optax_stepping._checks import INT32_MAX, is_traced
+from optax_stepping._arguments import INT32_MAX, is_traced
 from optax_stepping._manual_stepping import manual_stepping
 from optax_stepping._schedule import SteppingSchedule
 

@@ -1,21 +1,18 @@
 """The schedule as data."""
 
-import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import export
 
-from optax_stepping._checks import INT32_MAX, is_traced, real, shown
+from optax_stepping._arguments import INT32_MAX, is_traced, real, shown
 from optax_stepping._count import on_host
 from optax_stepping._rate import rates_at
 
 
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True, eq=False)
 class SteppingSchedule:
     """A learning rate in stages: an ``optax.Schedule`` that is also a pytree.
 
@@ -32,7 +29,7 @@ class SteppingSchedule:
     reference, is equal to itself only and hashed as such. Being a pytree of arrays, it can
     also be an argument and a result of ``jax.jit``, be mapped over by ``jax.vmap``, carried by
     ``jax.lax.scan``, sharded, exported, pickled and checkpointed; a changed schedule with as
-    many stages runs in the program that is already compiled. ``dataclasses.replace(schedule,
+    many stages runs in the program that is already compiled. ``schedule.replace(
     rates=...)`` changes a field. ``schedule * factor``, ``factor * schedule`` and ``schedule /
     factor``, with a number or a traced scalar, have the same stages and other rates.
 
@@ -63,6 +60,24 @@ class SteppingSchedule:
     rates: jax.Array
     ramps: jax.Array
 
+    def __init__(self, boundaries: Any, rates: Any, ramps: Any) -> None:
+        # Past __setattr__, which refuses.
+        vars(self).update(boundaries=boundaries, rates=rates, ramps=ramps)
+
+    def __setattr__(self, name: str, value: Any) -> NoReturn:
+        raise AttributeError(
+            f"a schedule does not change: write schedule.replace({name}=...), got {name}."
+        )
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"a schedule does not change, got del {name}.")
+
+    def replace(self, **fields: Any) -> "SteppingSchedule":
+        """The schedule with other arrays in some of its three fields, unchecked."""
+        return SteppingSchedule(**(vars(self) | fields))
+
+    __replace__ = replace  # copy.replace, from Python 3.13 on
+
     # Products with NumPy's numbers are this class's to make.
     __array_ufunc__ = None
 
@@ -92,7 +107,9 @@ class SteppingSchedule:
             _check_host_boundaries(self.boundaries)
         if isinstance(count, jax.Array) or (type(count) is int and 0 <= count <= INT32_MAX):
             return rates_at(self.boundaries, self.rates, self.ramps, count)
-        return rates_at(self.boundaries, self.rates, self.ramps, *on_host(count))
+        count, unknown = on_host(count)
+        found = rates_at(self.boundaries, self.rates, self.ramps, count)
+        return found if unknown is None else jnp.where(unknown, jnp.nan, found)
 
     def __mul__(self, factor: Any) -> "SteppingSchedule":
         return self._scaled(factor, lambda xp: xp.multiply)
@@ -114,7 +131,7 @@ class SteppingSchedule:
             )
         if is_traced(factor) or is_traced(self.rates):
             factor = jnp.asarray(factor, self.rates.dtype)
-            return dataclasses.replace(self, rates=operation(jnp)(self.rates, factor))
+            return self.replace(rates=operation(jnp)(self.rates, factor))
         real("factor", factor, "0.5")
         rates = np.asarray(self.rates)
         with np.errstate(all="ignore"):
@@ -134,11 +151,15 @@ class SteppingSchedule:
         return make_schedule(self.boundaries, scaled, self.ramps)
 
     def __repr__(self) -> str:
-        fields = (f"{f.name}={_readable(getattr(self, f.name))}" for f in dataclasses.fields(self))
+        fields = (f"{name}={_readable(getattr(self, name))}" for name in _FIELDS)
         return f"SteppingSchedule({', '.join(fields)})"
 
 
-# For programs that take or give a schedule: a dataclass has no data beside its fields.
+_FIELDS = ["boundaries", "rates", "ramps"]
+jax.tree_util.register_dataclass(SteppingSchedule, data_fields=_FIELDS, meta_fields=[])
+
+
+# For programs that take or give a schedule: a schedule has no data beside its leaves.
 export.register_pytree_node_serialization(
     SteppingSchedule,
     serialized_name="optax_stepping.SteppingSchedule",
@@ -156,7 +177,8 @@ def make_schedule(boundaries: Any, rates: Any, ramps: Any) -> SteppingSchedule:
 
 
 def _outliving(leaf: Any) -> Any:
-    array = jnp.asarray(leaf)
+    # Put there explicitly, which jax.transfer_guard("disallow") lets pass.
+    array = jnp.asarray(leaf) if isinstance(leaf, jax.Array) else jax.device_put(np.asarray(leaf))
     # An eager shard_map traces constants all the same: there, NumPy's stay.
     return leaf if is_traced(array) else array
 

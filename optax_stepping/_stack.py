@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from optax_stepping._checks import integer, is_traced, sequence
+from optax_stepping._arguments import integer, is_traced, sequence
 from optax_stepping._schedule import SteppingSchedule, check_schedule, make_schedule
 
 

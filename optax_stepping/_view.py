@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from optax_stepping._checks import integer
+from optax_stepping._arguments import integer
 from optax_stepping._extras import import_extra
 from optax_stepping._live import SteppingState
 from optax_stepping._schedule import SteppingSchedule

@@ -32,7 +32,7 @@ EXCLUDED = {
         "counts the equations of the mode, too": ["test_programs_do_not_grow"],
     },
     "JAX_DEBUG_INFS": {"about infinity": ["inf"]},
-    "JAX_ENABLE_CHECKS": {"checkify fails an assertion of JAX there": ["test_check.py", "_check.check"]},
+    "JAX_ENABLE_CHECKS": {"checkify fails an assertion of JAX there": ["test_check.py", "_runtime_check.check"]},
     "JAX_ENABLE_X64": {
         "shows float32, or was saved in it": [
             "test_saved.py",
@@ -51,7 +51,7 @@ EXCLUDED = {
             "test_program_size.py", "test_bits.py", "test_sharding.py", "costs_nothing", "keeps_the_program", "keeps_one_program",
         ],
         "about what is traced": [
-            "traced", "jax.jit(lambda", "must be known", "known boundaries", "test_repr", "_check.check",
+            "traced", "jax.jit(lambda", "must be known", "known boundaries", "test_repr", "_runtime_check.check",
             "test_check.py::test_in_a_train_step",
         ],
         "Adam's moments have other bits in NumPy, where a checkpoint is NumPy": [

@@ -1,6 +1,5 @@
 """Values that exist only at run time are checked where the user asks, at no cost elsewhere."""
 
-import dataclasses
 import re
 
 import chex
@@ -15,27 +14,27 @@ from optax_stepping import check, get_state, manual_stepping, pad, scale_by_step
 GOOD = pad(manual_stepping([10, 20], [0.1, 0.01, 0.001], warmup_steps=5), 6)
 BAD = {
     "descending": (
-        dataclasses.replace(GOOD, boundaries=jnp.array([0, 0, 10, 5, 20])),
+        GOOD.replace(boundaries=jnp.array([0, 0, 10, 5, 20])),
         r"boundaries must be strictly .* got boundaries\[3\] = 5 after 10; write each step once",
     ),
     "twice": (
-        dataclasses.replace(GOOD, boundaries=jnp.array([0, 0, 5, 5, 20])),
+        GOOD.replace(boundaries=jnp.array([0, 0, 5, 5, 20])),
         r"boundaries\[3\] = 5 after 5",
     ),
     "zero later": (
-        dataclasses.replace(GOOD, boundaries=jnp.array([0, 5, 0, 10, 20])),
+        GOOD.replace(boundaries=jnp.array([0, 5, 0, 10, 20])),
         r"boundaries\[2\] = 0 after 5",
     ),
     "negative": (
-        dataclasses.replace(GOOD, boundaries=jnp.array([-1, 0, 5, 10, 20])),
+        GOOD.replace(boundaries=jnp.array([-1, 0, 5, 10, 20])),
         r"boundaries\[0\] = -1 after 0",
     ),
     "NaN": (
-        dataclasses.replace(GOOD, rates=np.array([1, 1, 1, 1, np.nan, 1], np.float32)),
+        GOOD.replace(rates=np.array([1, 1, 1, 1, np.nan, 1], np.float32)),
         r"rates must be finite, got rates\[4\] = nan; write a number",
     ),
     "infinite": (
-        dataclasses.replace(GOOD, rates=np.array([-np.inf, 1, 1, 1, 1, 1], np.float32)),
+        GOOD.replace(rates=np.array([-np.inf, 1, 1, 1, 1, 1], np.float32)),
         r"rates\[0\] = -inf",
     ),
 }
@@ -73,7 +72,7 @@ def test_what_is_fine():
         error, rates = checkify.checkify(transformed)(GOOD, jnp.arange(30))
         error.throw()
         np.testing.assert_array_equal(rates, expected)
-    assert jax.grad(lambda r: rate(dataclasses.replace(GOOD, rates=r), 12))(GOOD.rates)[-2] == 1
+    assert jax.grad(lambda r: rate(GOOD.replace(rates=r), 12))(GOOD.rates)[-2] == 1
 
 
 def test_members_of_a_batch():

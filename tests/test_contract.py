@@ -1,7 +1,6 @@
 """Whatever is done to a schedule function can be done to a schedule."""
 
 import copy
-import dataclasses
 import functools
 import inspect
 import pickle
@@ -251,8 +250,8 @@ def test_leaves_are_concrete_inside_of_every_trace():
     jax.grad(make)(1.0)
     assert len(made) >= 21
     for schedule in made:
-        for field in dataclasses.fields(schedule):
-            assert not isinstance(getattr(schedule, field.name), jax.core.Tracer)
+        for leaf in jax.tree.leaves(schedule):
+            assert not isinstance(leaf, jax.core.Tracer)
         if schedule.rates.ndim == 1:
             assert schedule(3) == np.float32(0.25)
 
@@ -266,16 +265,16 @@ def test_counts_that_define_jax_array():
 
 
 def test_a_field_is_replaced_but_not_set():
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         OURS.rates = OURS.rates / 2
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.uint32])
 def test_boundaries_that_int32_cannot_hold_are_refused(dtype):
-    wide = dataclasses.replace(OURS, boundaries=np.array([4, 2**31], dtype))
+    wide = OURS.replace(boundaries=np.array([4, 2**31], dtype))
     with pytest.raises(ValueError, match=r"boundaries must fit into int32.* got 2147483648"):
         wide(3)
-    last = dataclasses.replace(OURS, boundaries=np.array([4, 2**31 - 1], dtype))
+    last = OURS.replace(boundaries=np.array([4, 2**31 - 1], dtype))
     assert [last(2**31 - 2), last(2**31 - 1)] == [0.5, 0.125]
-    none = dataclasses.replace(manual_stepping([], [0.5]), boundaries=np.array([], dtype))
+    none = manual_stepping([], [0.5]).replace(boundaries=np.array([], dtype))
     assert none(3) == 0.5

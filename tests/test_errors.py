@@ -1,7 +1,6 @@
 """Bad arguments are refused at construction, by name, position and value."""
 
 import collections
-import dataclasses
 
 import jax
 import jax.numpy as jnp
@@ -375,7 +374,7 @@ def test_a_long_value_is_shown_in_part(length, shown):
 
 
 def test_shapes_that_do_not_belong_together():
-    schedule = dataclasses.replace(manual_stepping([5], [1, 2]), rates=jnp.ones(4))
+    schedule = manual_stepping([5], [1, 2]).replace(rates=jnp.ones(4))
     message = r"1 boundaries go with rates of shape \(2,\) and ramps of shape \(1,\), got \(4,\)"
     with pytest.raises(ValueError, match=message):
         schedule(0)

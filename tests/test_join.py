@@ -1,7 +1,5 @@
 """Schedules joined and shifted have the rates of their parts, at every count."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -126,7 +124,7 @@ def test_what_is_delayed_beyond_int32_ends_there(ramp, last):
 @pytest.mark.parametrize("steps", [4, -4])
 def test_padding_is_left_out_of_traced_rates(steps):
     padded = pad(PLAN, 8)
-    moved = jax.jit(lambda rates: shift(dataclasses.replace(padded, rates=rates), steps))
+    moved = jax.jit(lambda rates: shift(padded.replace(rates=rates), steps))
     counts = np.arange(20)
     assert moved(padded.rates).boundaries.size <= 2
     np.testing.assert_array_equal(moved(padded.rates)(counts), PLAN(counts + steps))
@@ -150,7 +148,7 @@ def test_a_delay_of_one_step_holds_the_first_rate():
 def test_traced_boundaries_or_ramps_are_refused(field):
     @jax.jit
     def shifted(leaf):
-        return shift(dataclasses.replace(PLAN, **{field: leaf}), 3).rates
+        return shift(PLAN.replace(**{field: leaf}), 3).rates
 
     with pytest.raises(ValueError, match="schedule must have known boundaries and ramps"):
         shifted(getattr(PLAN, field))

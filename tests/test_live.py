@@ -1,6 +1,5 @@
 """The schedule in the optimizer state: same rates, editable, visible, checkpointed."""
 
-import dataclasses
 import gc
 import inspect
 import pickle
@@ -264,7 +263,7 @@ def test_a_vmapped_state_is_edited_per_member(form):
 
     opt_state = step(init(stack(members)))
     batch = get_state(opt_state, NAMES[form]).schedule
-    batch = dataclasses.replace(batch, rates=batch.rates.at[1].set(jnp.array([0.7, 0.6])))
+    batch = batch.replace(rates=batch.rates.at[1].set(jnp.array([0.7, 0.6])))
     opt_state = set_schedule(opt_state, batch, NAMES[form])
     rates = []
     for _ in range(5):
@@ -377,7 +376,7 @@ def test_what_does_not_fit():
         set_schedule(opt_state, SCHEDULE)
     with pytest.raises(ValueError, match=r"batch shape \(2,\), the state has \(\)"):
         set_schedule(opt_state, stack([DECAY, DECAY]))
-    half = dataclasses.replace(DECAY, rates=DECAY.rates.astype(jnp.float16))
+    half = DECAY.replace(rates=DECAY.rates.astype(jnp.float16))
     with pytest.raises(TypeError, match="float16, the state has float32"):
         set_schedule(opt_state, half)
     for wrong in (0.1, stateful(DECAY), None, opt_state):

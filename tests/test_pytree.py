@@ -1,7 +1,6 @@
 """A schedule passes through everything that takes a pytree, unchanged and callable."""
 
 import copy
-import dataclasses
 import pickle
 
 import chex
@@ -67,7 +66,7 @@ def test_scan_carry_and_while_loop_and_cond():
 @pytest.mark.parametrize("count", [0, 1, 3, 4, 9, 10, 59, 60, 100])
 def test_grad_with_respect_to_rates(count):
     def rate(rates, count):
-        return dataclasses.replace(SCHEDULE, rates=rates)(count)
+        return SCHEDULE.replace(rates=rates)(count)
 
     stage = sum(b <= count for b in (4, 10, 25, 60))
     expected = np.zeros(5)
@@ -91,9 +90,7 @@ def test_grad_of_ramps_is_the_share(a, b):
     schedule = manual_stepping([8], [a, b], warmup=True)
     for count in range(10):
         share = min(count / 8, 1)
-        gradient = jax.grad(lambda r, c=count: dataclasses.replace(schedule, rates=r)(c))(
-            schedule.rates
-        )
+        gradient = jax.grad(lambda r, c=count: schedule.replace(rates=r)(c))(schedule.rates)
         np.testing.assert_allclose(gradient, [1 - share, share], rtol=1e-6)
 
 

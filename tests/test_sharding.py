@@ -1,7 +1,6 @@
 """Sweeps over many devices, and data parallelism with a replicated schedule."""
 
 import contextlib
-import dataclasses
 import re
 
 import chex
@@ -164,7 +163,7 @@ def test_explicit_axes(num_boundaries, as_context):
             members = jax.jit(jax.vmap(call, (0, None)))(sweep, count)
             assert members.sharding.spec == P("i")
             np.testing.assert_array_equal(members, rates)
-        loss = jax.grad(lambda rates, s, c: dataclasses.replace(s, rates=rates)(c).sum())
+        loss = jax.grad(lambda rates, s, c: s.replace(rates=rates)(c).sum())
         gradient = jax.jit(loss)(here.rates, here, there)
         np.testing.assert_allclose(gradient.sum(), 1024, rtol=1e-5)
 

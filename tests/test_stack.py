@@ -1,7 +1,5 @@
 """Schedules of different shapes become one batch, and come back; no rate changes."""
 
-import dataclasses
-
 import chex
 import jax
 import jax.numpy as jnp
@@ -139,7 +137,7 @@ def test_pad_and_unpad():
             lambda: stack(
                 [
                     MEMBERS[1],
-                    dataclasses.replace(MEMBERS[1], rates=MEMBERS[1].rates.astype(jnp.bfloat16)),
+                    MEMBERS[1].replace(rates=MEMBERS[1].rates.astype(jnp.bfloat16)),
                 ]
             ),
             TypeError,

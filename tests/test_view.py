@@ -1,6 +1,5 @@
 """The table of stages and what looks wrong; the plot."""
 
-import dataclasses
 import sys
 
 import jax.numpy as jnp
@@ -57,24 +56,24 @@ def test_the_table():
             "from 0.1 to 0.3 during stage 1",
         ),
         (
-            dataclasses.replace(SCHEDULE, boundaries=jnp.array([500, 400, 2000, 3000])),
+            SCHEDULE.replace(boundaries=jnp.array([500, 400, 2000, 3000])),
             None,
             "stage 2 starts at step 400, not after stage 1 (500).",
         ),
         (
-            dataclasses.replace(SCHEDULE, boundaries=jnp.array([500, 500, 2000, 3000])),
+            SCHEDULE.replace(boundaries=jnp.array([500, 500, 2000, 3000])),
             None,
             "stage 2 starts at step 500, not after stage 1 (500).",
         ),
         (manual_stepping([90], [0.1, 0.01]), 9000, "the last at step 90 of 9000"),
         (manual_stepping([1], [0.1, 0.01]), 100, "the last at step 1 of 100"),
         (
-            dataclasses.replace(SCHEDULE, rates=np.array([0.1, 0.1, np.nan, 0.1, 0.1])),
+            SCHEDULE.replace(rates=np.array([0.1, 0.1, np.nan, 0.1, 0.1])),
             None,
             "stage 2 is not finite: nan",
         ),
         (
-            dataclasses.replace(SCHEDULE, rates=-SCHEDULE.rates),
+            SCHEDULE.replace(rates=-SCHEDULE.rates),
             None,
             "the rate of stage 0 is negative: -0.001",
         ),
@@ -133,7 +132,7 @@ def test_a_drop_at_the_end_is_drawn_as_one():
 
 
 def test_a_stage_that_ends_before_it_starts_has_no_steps():
-    wrong = dataclasses.replace(SCHEDULE, boundaries=jnp.array([500, 400, 2000, 3000]))
+    wrong = SCHEDULE.replace(boundaries=jnp.array([500, 400, 2000, 3000]))
     assert describe(wrong).splitlines()[2].split() == ["1", "500", "400", "0", "0.1"]
 
 

@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from optax_stepping._checks import integer, real, sequence, shown
+from optax_stepping._arguments import integer, real, sequence, shown
 from optax_stepping._pieces import Piece
 from optax_stepping._schedule import SteppingSchedule
 from optax_stepping.interop._factors import decays, scaled

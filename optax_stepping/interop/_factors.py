@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from optax_stepping._checks import INT32_MAX, integer
+from optax_stepping._arguments import INT32_MAX, integer
 from optax_stepping._pieces import Piece, on_line, to_schedule
 from optax_stepping._schedule import SteppingSchedule
 

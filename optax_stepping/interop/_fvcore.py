@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from optax_stepping._checks import integer, real, shown
+from optax_stepping._arguments import integer, real, shown
 from optax_stepping._pieces import Piece
 from optax_stepping._schedule import SteppingSchedule
 from optax_stepping.interop._factors import scaled

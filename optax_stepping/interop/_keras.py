@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from optax_stepping._checks import integer, real, sequence, shown
+from optax_stepping._arguments import integer, real, sequence, shown
 from optax_stepping._manual_stepping import manual_stepping
 from optax_stepping._pieces import to_schedule
 from optax_stepping._schedule import SteppingSchedule

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from optax_stepping._checks import check_flag, integer, real, sequence
+from optax_stepping._arguments import check_flag, integer, real, sequence
 from optax_stepping._pieces import Piece
 from optax_stepping.interop._factors import (
     at_least,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from optax_stepping._checks import integer, real, sequence, shown
+from optax_stepping._arguments import integer, real, sequence, shown
 from optax_stepping._pieces import Piece
 from optax_stepping._schedule import SteppingSchedule
 from optax_stepping.interop._factors import by_epoch, decays, multiply, periodic_decays, scaled

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import jax.numpy as jnp
 import numpy as np
 
-from optax_stepping._checks import integer, real, shown
+from optax_stepping._arguments import integer, real, shown
 from optax_stepping._manual_stepping import manual_stepping
 from optax_stepping._pieces import to_schedule
 from optax_stepping._schedule import SteppingSchedule

@@ -4,7 +4,7 @@ import contextlib
 import os
 from typing import Any
 
-from optax_stepping._checks import integer
+from optax_stepping._arguments import integer
 from optax_stepping._manual_stepping import manual_stepping
 from optax_stepping._pieces import Piece, to_schedule
 from optax_stepping._schedule import SteppingSchedule

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from optax_stepping._checks import INT32_MAX, integer, shown
+from optax_stepping._arguments import INT32_MAX, integer, shown
 from optax_stepping._pieces import Piece, in_sequence
 from optax_stepping._schedule import SteppingSchedule
 from optax_stepping.interop._factors import (

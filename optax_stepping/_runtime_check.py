@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax.experimental import checkify
 
-from optax_stepping._checks import is_traced
+from optax_stepping._arguments import is_traced
 from optax_stepping._live import SteppingState
 from optax_stepping._schedule import SteppingSchedule, check_schedule
 

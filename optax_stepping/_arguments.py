@@ -28,16 +28,26 @@ def shown(value: Any) -> str:
     return f"{text} of type {type(value).__name__}"
 
 
+def bad_value(name: str, must: str, got: object, write: str) -> ValueError:
+    """The refusal of an argument of the right kind: what it must do, what it is, what to write."""
+    return ValueError(f"{name} must {must}, got {got}; {write}.")
+
+
+def bad_kind(name: str, must: str, got: object, write: str) -> TypeError:
+    """The refusal of an argument of another kind."""
+    return TypeError(f"{name} must {must}, got {got}; {write}.")
+
+
 def check_flag(name: str, flag: Any) -> None:
     if not isinstance(flag, bool | np.bool_):
-        raise TypeError(f"{name} must be True or False, got {shown(flag)}; write {name}=True.")
+        raise bad_kind(name, "be True or False", shown(flag), f"write {name}=True")
 
 
 def scalar(name: str, value: Any, example: str) -> Any:
     """``value`` as a Python number if it is an array of no dimensions, or as a tracer."""
     if isinstance(value, np.ndarray | jax.Array | np.generic):
         if value.ndim:
-            raise ValueError(f"{name} must be a scalar, got shape {value.shape}; write {example}.")
+            raise bad_value(name, "be a scalar", f"shape {value.shape}", f"write {example}")
         return value if is_traced(value) else value.item()
     return value
 
@@ -48,17 +58,21 @@ def integer(name: str, value: Any, *, low: int = 0, example: str = "1000", remed
     if isinstance(number, float) and number.is_integer():
         number = int(number)
     if isinstance(number, bool) or not isinstance(number, int):
-        raise TypeError(
-            f"{name} must be an integer, got {shown(value)}; it counts optimizer steps: write a "
-            f"whole number, as in {example}."
+        raise bad_kind(
+            name,
+            "be an integer",
+            shown(value),
+            f"it counts optimizer steps: write a whole number, as in {example}",
         )
     if number < low:
-        kind = {0: "not be negative", 1: "be positive"}.get(low, f"be at least {low}")
-        raise ValueError(f"{name} must {kind}, got {number}; {remedy or f'write {example}'}.")
+        must = {0: "not be negative", 1: "be positive"}.get(low, f"be at least {low}")
+        raise bad_value(name, must, number, remedy or f"write {example}")
     if number > INT32_MAX:
-        raise ValueError(
-            f"{name} must fit into int32, the type of Optax's step counts, got {number}; write at "
-            f"most {INT32_MAX}."
+        raise bad_value(
+            name,
+            "fit into int32, the type of Optax's step counts",
+            number,
+            f"write at most {INT32_MAX}",
         )
     return number
 
@@ -67,24 +81,26 @@ def real(name: str, value: Any, example: str) -> float:
     """``value`` as a finite int or float."""
     number = scalar(name, value, example)
     if isinstance(number, bool) or not isinstance(number, int | float):
-        raise TypeError(f"{name} must be a real number, got {shown(value)}; write {example}.")
+        raise bad_kind(name, "be a real number", shown(value), f"write {example}")
     if isinstance(number, float) and not math.isfinite(number):
-        raise ValueError(f"{name} must be finite, got {value!r}; write a number such as {example}.")
+        raise bad_value(name, "be finite", repr(value), f"write a number such as {example}")
     return number
 
 
 def sequence(name: str, values: Any, example: str) -> Sequence[Any]:
     """``values`` if it is any sequence but text: list, tuple, range, OmegaConf's list."""
     if not isinstance(values, Sequence) or isinstance(values, str | bytes | bytearray):
-        raise TypeError(
-            f"{name} must be a list, tuple, other sequence or array, got {shown(values)}; write "
-            f"a list such as {example}."
+        raise bad_kind(
+            name,
+            "be a list, tuple, other sequence or array",
+            shown(values),
+            f"write a list such as {example}",
         )
     return values
 
 
 def check_leaves(boundaries: jax.Array, rates: jax.Array, ramps: jax.Array) -> None:
-    """Refuses a batch, and what ``dataclasses.replace`` may have brought together."""
+    """Refuses a batch, and what ``replace`` may have brought together."""
     if boundaries.ndim != 1:
         raise ValueError(
             f"schedule: this is a batch of schedules (boundaries have shape {boundaries.shape}); "
@@ -97,7 +113,9 @@ def check_leaves(boundaries: jax.Array, rates: jax.Array, ramps: jax.Array) -> N
             f"shape ({length},), got {rates.shape} and {ramps.shape}; replace all three, or "
             f"write manual_stepping(boundaries, rates)."
         )
-    if not jnp.issubdtype(boundaries.dtype, jnp.integer) or ramps.dtype != bool:
+    # Ramps may be integers: code that casts all leaves of a state alike makes that of bools.
+    known = jnp.issubdtype(ramps.dtype, jnp.integer) or ramps.dtype == bool
+    if not jnp.issubdtype(boundaries.dtype, jnp.integer) or not known:
         raise TypeError(
             f"schedule: boundaries must be integers and ramps bools, got {boundaries.dtype} and "
             f"{ramps.dtype}; write boundaries.astype(jnp.int32), ramps.astype(bool)."
