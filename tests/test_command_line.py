@@ -64,7 +64,7 @@ def test_show_a_constant(capsys, tmp_path):
         ([*SHOW, "--png", "picture.pdf"], "picture.pdf does not end in .png"),
         ([*SHOW, "--png", "/nowhere/at/all.png"], "there is no folder '/nowhere/at'"),
         ([*SHOW, "--frobnicate"], "--frobnicate"),
-        ([*SHOW, "--warmup", "--warmup-steps", "3"], "exclude each other"),
+        ([*SHOW, "--warmup", "--warmup-steps", "3"], "not be given together"),
         (["show", "--pipeline-config", "nowhere"], "there is no file 'nowhere'"),
         ([*SHOW, "--pipeline-config", "nowhere"], "--boundaries has no effect beside"),
         (["show", "--pipeline-config", "F", "--warmup-steps", "500"], "--warmup-steps has no eff"),
