@@ -1,7 +1,7 @@
 """Changes the package in one place at a time, and runs the tests that run this place.
 
-python .ci/mutants.py [--sample N] [MODULE ...], in an environment with `.[test]` and the groups parity
-and coverage. Prints each change that no test notices, and how many are noticed.
+python .ci/mutants.py [--sample N] [MODULE ...], in an environment with `.[test]` and the groups
+parity and coverage. Prints each change that no test notices, and how many are noticed.
 """
 
 import argparse
@@ -93,7 +93,7 @@ def changes_in(tree):
 
 
 def changes_of(path, lines):
-    """(a description, the file, its changed code, the tests that run the place): one change each."""
+    """(description, file, its changed code, the tests that run the place): one change each."""
     tree = ast.parse(path.read_text())
     for place, node, field, new in changes_in(tree):
         tests = set().union(*(lines[n] for n in range(place.lineno, place.end_lineno + 1)))
