@@ -309,6 +309,7 @@ SCALED = {
 }
 
 
+@pytest.mark.not_under("JAX_CHECK_TRACER_LEAKS", reason="takes hours, op by op")
 @trains_with_adam
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 @pytest.mark.parametrize("name", SCALED)

@@ -12,9 +12,10 @@ from optax import contrib
 
 from optax_stepping import manual_stepping
 
-pytestmark = pytest.mark.not_under(
-    "JAX_NUMPY_DTYPE_PROMOTION", reason="Optax raises floats to ints, and adds both"
-)
+pytestmark = [
+    pytest.mark.not_under("JAX_NUMPY_DTYPE_PROMOTION", reason="Optax raises floats to ints"),
+    pytest.mark.not_under("JAX_CHECK_TRACER_LEAKS", reason="takes hours, op by op"),
+]
 
 STEPS = 12
 SCHEDULE = manual_stepping(
