@@ -199,8 +199,6 @@ def importers():
         milestones, gamma, base_lrs, last_epoch, _last_lr = (3, 5), 0.1, (0.5,), 0, (0.5,)
         optimizer = None
 
-    yield lambda: interop.from_optax(0.5, {3: 0.1})
-    yield lambda: interop.from_keras({"boundaries": [3], "values": [0.5, 0.25]})
     yield lambda: interop.from_torch(MultiStepLR())
     yield lambda: interop.from_detectron2({"STEPS": (5,), "MAX_ITER": 9, "WARMUP_ITERS": 2})
     yield lambda: interop.from_mmengine(
