@@ -13,6 +13,7 @@ from optax_stepping._manual_stepping import manual_stepping
 from optax_stepping._runtime_check import check
 from optax_stepping._schedule import SteppingSchedule, as_function
 from optax_stepping._stack import pad, stack, unpad, unstack
+from optax_stepping._table import from_function, from_table
 from optax_stepping._view import describe, plot
 
 __version__ = "0.1.0"
@@ -23,6 +24,8 @@ __all__ = [
     "as_function",
     "check",
     "describe",
+    "from_function",
+    "from_table",
     "get_state",
     "interop",
     "join",
