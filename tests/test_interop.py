@@ -16,7 +16,6 @@ from optax_stepping.interop import (
     from_detectron2,
     from_mmengine,
     from_tf_object_detection,
-    from_torch,
 )
 
 TABLES = [(from_tf_object_detection, table) for table in OBJECT_DETECTION]
@@ -233,28 +232,9 @@ def test_damaged_configs_give_a_schedule_or_an_error(position, damage):
     assert np.isfinite(schedule(100))
 
 
-class MultiStepLR:
-    """Has what torch's has, for machines without torch."""
-
-    def __init__(self, milestones, gamma=0.1, base_lrs=(0.1,), last_epoch=0):
-        self.milestones, self.gamma, self.base_lrs = milestones, gamma, list(base_lrs)
-        self.last_epoch = last_epoch
-        passed = sum(1 for milestone in milestones if milestone <= last_epoch)
-        self._last_lr = [base * gamma**passed for base in base_lrs]
-
-
-def test_a_scheduler_that_looks_like_one_of_torch():
-    expected = manual_stepping([30, 60], [0.1, 0.01, 0.001])
-    assert same(from_torch(MultiStepLR([30, 60])), expected)
-    assert same(from_torch(MultiStepLR([30, 60], last_epoch=45)), expected)
-    cut = from_torch(MultiStepLR([30, 60]), total_steps=60)
-    assert same(cut, manual_stepping([30], [0.1, 0.01]))
-
-
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: from_torch(None), TypeError, "must be a torch learning rate scheduler"),
         (lambda: from_detectron2(3), TypeError, "cfg must be a Detectron2 config"),
         (lambda: from_detectron2({"STEPS": (5, 3)}), ValueError, "STEPS must be ascending"),
         (

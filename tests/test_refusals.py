@@ -220,7 +220,7 @@ CALLS = [
     ("from_tf_object_detection(3)", T, "config", "3"),
     ("from_tf_object_detection('nonsense {')", V, "config"),
     ("from_tf_object_detection('nowhere.config')", V, "nowhere.config"),
-    ("from_torch(3)", T, "scheduler", "3"),
+    ("from_torch(3, total_steps=9)", T, "scheduler", "3 of type int", "from_function"),
     ("from_detectron2(3)", T, "cfg", "3"),
     ("from_detectron2('nowhere.yaml')", V, "nowhere.yaml"),
     ("from_mmengine(0.1, 3, steps_per_epoch=5)", T, "param_scheduler", "3"),
@@ -263,7 +263,7 @@ BY_NAME = {
     "scale_by_stepping": ["flip_sign"],
     "stack": ["num_stages"],
     "from_mmengine": ["steps_per_epoch"],
-    "from_torch": ["param_group", "steps_per_epoch", "warmup"],
+    "from_torch": ["total_steps", "param_group", "steps_per_epoch", "warmup", "tolerance"],
 }
 
 
