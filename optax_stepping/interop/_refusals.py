@@ -4,10 +4,8 @@ NOT_IN_STAGES = {
     "CosineAnnealingLR": "optax.cosine_decay_schedule",
     "CosineAnnealingWarmRestarts": "optax.sgdr_schedule",
     "ExponentialLR": "optax.exponential_decay",
-    "PolynomialLR": "optax.polynomial_schedule",
     "PolyLR": "optax.polynomial_schedule",
     "OneCycleLR": "optax.cosine_onecycle_schedule",
-    "ReduceLROnPlateau": "optax.contrib.reduce_on_plateau",
     "ReduceOnPlateauLR": "optax.contrib.reduce_on_plateau",
     "WarmupCosineLR": "optax.warmup_cosine_decay_schedule",
 }
