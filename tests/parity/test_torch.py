@@ -108,7 +108,7 @@ KINDS = {
     lr.LinearLR: {"start_factor": FACTORS, "end_factor": FACTORS, "total_iters": LENGTHS},
     lr.ExponentialLR: {"gamma": st.floats(0.8, 1.05)},
     lr.PolynomialLR: {"total_iters": st.integers(1, 60), "power": st.floats(0.5, 3.0)},
-    lr.CosineAnnealingLR: {"T_max": st.integers(2, 60), "eta_min": st.floats(0, 0.1)},
+    lr.CosineAnnealingLR: {"T_max": st.integers(2, 60), "eta_min": st.just(0.0) | st.floats(1e-6, 0.1)},
     lr.CosineAnnealingWarmRestarts: {"T_0": LENGTHS, "T_mult": st.integers(1, 3)},
     lr.CyclicLR: {
         "base_lr": RATES, "max_lr": RATES, "step_size_up": LENGTHS, "step_size_down": LENGTHS,
