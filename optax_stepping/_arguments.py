@@ -27,8 +27,8 @@ def is_real(dtype: Any) -> bool:
 
 
 def shown(value: Any) -> str:
-    """``value`` in a message: short, and with its type."""
-    text = repr(value)
+    """``value`` in a message: short, on one line, and with its type."""
+    text = " ".join(repr(value).split())
     text = text if len(text) <= 200 else f"{text[:150]} ... {text[-40:]}"
     return f"{text} of type {type(value).__name__}"
 

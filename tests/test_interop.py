@@ -14,13 +14,8 @@ from reference_tables import DETECTRON2, OBJECT_DETECTION
 from optax_stepping import manual_stepping
 from optax_stepping.interop import (
     from_detectron2,
-    from_fvcore,
-    from_keras,
     from_mmengine,
-    from_optax,
-    from_optax_exponential_decay,
     from_tf_object_detection,
-    from_torch,
 )
 
 TABLES = [(from_tf_object_detection, table) for table in OBJECT_DETECTION]
@@ -237,36 +232,9 @@ def test_damaged_configs_give_a_schedule_or_an_error(position, damage):
     assert np.isfinite(schedule(100))
 
 
-class MultiStepLR:
-    """Has what torch's has, for machines without torch."""
-
-    def __init__(self, milestones, gamma=0.1, base_lrs=(0.1,), last_epoch=0):
-        self.milestones, self.gamma, self.base_lrs = milestones, gamma, list(base_lrs)
-        self.last_epoch = last_epoch
-        passed = sum(1 for milestone in milestones if milestone <= last_epoch)
-        self._last_lr = [base * gamma**passed for base in base_lrs]
-
-
-@pytest.mark.not_under("JAX_ENABLE_X64", reason="shows float32")
-def test_a_scheduler_that_looks_like_one_of_torch():
-    expected = manual_stepping([30, 60], [0.1, 0.01, 0.001])
-    assert same(from_torch(MultiStepLR([30, 60])), expected)
-    assert same(from_torch(MultiStepLR([30, 60], last_epoch=45)), expected)
-    cut = from_torch(MultiStepLR([30, 60]), total_steps=60)
-    assert same(cut, manual_stepping([30], [0.1, 0.01]))
-
-
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: from_keras({"boundaries": [1]}), ValueError, "no 'values'"),
-        (
-            lambda: from_keras({"boundaries": [-1], "values": [1, 2]}),
-            ValueError,
-            r"boundaries\[0\] = -1",
-        ),
-        (lambda: from_keras(None), TypeError, "must be a PiecewiseConstantDecay"),
-        (lambda: from_torch(None), TypeError, "must be a torch learning rate scheduler"),
         (lambda: from_detectron2(3), TypeError, "cfg must be a Detectron2 config"),
         (lambda: from_detectron2({"STEPS": (5, 3)}), ValueError, "STEPS must be ascending"),
         (
@@ -402,43 +370,10 @@ def test_a_scheduler_that_looks_like_one_of_torch():
             "lr_config: 'target' is not known; known are",
         ),
         (
-            lambda: from_keras({"boundaries": [3], "values": [0.1]}),
-            ValueError,
-            "values must have one entry more than boundaries, got 1 for 1",
-        ),
-        (
-            lambda: from_keras({"boundaries": ["a"], "values": [0.1, 0.2]}),
-            TypeError,
-            r"boundaries\[0\] must be a real number, got 'a'",
-        ),
-        (
-            lambda: from_optax_exponential_decay(0.1, 10, 0.0),
-            ValueError,
-            "decay_rate must be positive, got 0.0",
-        ),
-        (
-            lambda: from_optax_exponential_decay(0.1, 0, 0.9),
-            ValueError,
-            "transition_steps must be positive, got 0",
-        ),
-        (
-            lambda: from_optax_exponential_decay(0.1, 1, 0.9999),
-            ValueError,
-            "more than 10000 stages; .*total_steps",
-        ),
-        (lambda: from_fvcore(None, 0.1, num_updates=3), TypeError, "must be a ParamScheduler"),
-        (
             lambda: from_tf_object_detection(MANUAL, 0.5),
             TypeError,
             "total_steps must be an integer, got 0.5",
         ),
-        (lambda: from_optax(0.1, [3]), TypeError, "must be a dict"),
-        (
-            lambda: from_optax(0.1, {3: -1.0}),
-            ValueError,
-            r"boundaries_and_scales\[3\] must not be negative, got -1\.0",
-        ),
-        (lambda: from_optax(0.1, {3.5: 1.0}), TypeError, "step must be an integer, got 3.5"),
     ],
 )
 def test_refusals(call, error, message):
@@ -497,11 +432,6 @@ def test_a_ramp_across_a_milestone_goes_on_at_another_height():
         np.testing.assert_allclose(schedule(count), expected, rtol=3e-7)
 
 
-def test_a_decay_of_a_negative_rate_goes_on():
-    expected = manual_stepping([9, 18], [-0.5, -0.25, -0.125])
-    assert same(from_optax_exponential_decay(-0.5, 9, 0.5, total_steps=19), expected)
-
-
 def test_milestones_of_mmengine_count_from_the_beginning_to_the_end():
     config = {"type": "MultiStepLR", "by_epoch": False, "milestones": [0, 3, 15], "gamma": 0.5}
     schedule = from_mmengine(1, config | {"begin": 5, "end": 20}, steps_per_epoch=9)
@@ -520,36 +450,6 @@ def test_a_scheduler_of_mmengine_that_begins_at_the_second_step():
 def test_epochs_of_two_steps():
     schedule = from_mmengine(1, {"policy": "step", "step": [3]}, steps_per_epoch=2)
     assert same(schedule, manual_stepping([6], [1, 0.1]))
-
-
-def test_ten_thousand_stages():
-    schedule = from_optax_exponential_decay(1, 1, 0.9999, total_steps=10_000)
-    assert schedule.rates.size == 10_000
-    with pytest.raises(ValueError, match="has more than 10000 stages"):
-        from_optax_exponential_decay(1, 1, 0.9999, total_steps=10_001)
-
-
-def test_a_decay_by_nothing_is_a_constant():
-    for rate in (0.5, float(np.finfo(np.float32).max)):
-        assert same(from_optax_exponential_decay(rate, 1, 1.0), manual_stepping([], [rate]))
-
-
-def test_an_exponential_decay_of_keras():
-    config = {"initial_learning_rate": 1, "decay_rate": 0.5, "decay_steps": 9, "staircase": True}
-    expected = manual_stepping([9, 18], [1, 0.5, 0.25])
-    assert same(from_keras(config, total_steps=19), expected)
-
-
-def test_a_growth_ends_at_its_bound():
-    schedule = from_optax_exponential_decay(1, 9, 1.5, end_value=3, total_steps=40)
-    assert same(schedule, manual_stepping([9, 18, 27], [1, 1.5, 2.25, 3]))
-
-
-def test_a_decay_ends_where_its_bound_is_reached():
-    """Before it has too many stages."""
-    schedule = from_optax_exponential_decay(0.5, 1, 0.999, end_value=0.1)
-    assert schedule.boundaries.size == 1609
-    assert schedule(10**6) == np.float32(0.1)
 
 
 @pytest.mark.parametrize(
@@ -605,29 +505,6 @@ def test_a_warmup_within_the_tolerance_of_detectron2_is_none():
     assert same(from_detectron2(solver), manual_stepping([], [0.5]))
     at_once = solver | {"STEPS": [1], "GAMMA": 0.5}
     assert same(from_detectron2(at_once), manual_stepping([], [0.25]))
-
-
-def test_keras_stages_start_after_a_boundary_and_before_the_end():
-    config = {"boundaries": [0, 1000, 2000], "values": [4, 3, 2, 1]}
-    assert same(from_keras(config), manual_stepping([1, 1001, 2001], [4, 3, 2, 1]))
-    assert same(from_keras(config, total_steps=1001), manual_stepping([1], [4, 3]))
-    assert same(from_keras(config, total_steps=1002), manual_stepping([1, 1001], [4, 3, 2]))
-
-
-@pytest.mark.parametrize(
-    ("config", "message"),
-    [
-        ({"decay_rate": 0.5}, "has no 'boundaries', only"),
-        ({"initial_learning_rate": 1, "decay_rate": 0.5, "decay_steps": 9}, "without staircase"),
-        (
-            {"initial_learning_rate": 1, "decay_rate": 0.5, "decay_steps": 0, "staircase": True},
-            "decay_steps must be positive, got 0",
-        ),
-    ],
-)
-def test_keras_configs_that_are_refused(config, message):
-    with pytest.raises(ValueError, match=message):
-        from_keras(config)
 
 
 def test_a_chain_of_eleven_files(tmp_path):

@@ -1,19 +1,12 @@
 """What cannot be expressed in stages, and what to use instead."""
 
 NOT_IN_STAGES = {
-    "CosineDecay": "optax.cosine_decay_schedule",
-    "PolynomialDecay": "optax.polynomial_schedule",
     "CosineAnnealingLR": "optax.cosine_decay_schedule",
     "CosineAnnealingWarmRestarts": "optax.sgdr_schedule",
     "ExponentialLR": "optax.exponential_decay",
-    "PolynomialLR": "optax.polynomial_schedule",
     "PolyLR": "optax.polynomial_schedule",
     "OneCycleLR": "optax.cosine_onecycle_schedule",
-    "ReduceLROnPlateau": "optax.contrib.reduce_on_plateau",
     "ReduceOnPlateauLR": "optax.contrib.reduce_on_plateau",
-    "CosineParamScheduler": "optax.cosine_decay_schedule",
-    "ExponentialParamScheduler": "optax.exponential_decay",
-    "PolynomialDecayParamScheduler": "optax.polynomial_schedule",
     "WarmupCosineLR": "optax.warmup_cosine_decay_schedule",
 }
 

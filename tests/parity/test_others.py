@@ -1,79 +1,32 @@
-"""Keras, fvcore (as Detectron2 combines it), MMEngine, Optax, protocol buffers."""
+"""fvcore (as Detectron2 combines it), MMEngine, protocol buffers."""
 
 from types import SimpleNamespace
 
-import jax.numpy as jnp
-import keras
 import numpy as np
-import optax
 import pytest
 import torch
 from agreement import assert_agrees
 from fvcore.common.param_scheduler import (
     CompositeParamScheduler,
     ConstantParamScheduler,
-    CosineParamScheduler,
     LinearParamScheduler,
     MultiStepParamScheduler,
 )
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmengine.config import Config
 from mmengine.optim import scheduler as mm
 
 from optax_stepping.interop import (
     from_detectron2,
-    from_fvcore,
-    from_keras,
     from_mmengine,
-    from_optax,
-    from_optax_exponential_decay,
     from_tf_object_detection,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 INCREASING = st.lists(st.integers(1, 200), min_size=1, max_size=5, unique=True).map(sorted)
 EPOCH = 7330
-
-
-@given(INCREASING, st.data())
-@settings(deadline=None, max_examples=25)
-def test_keras(boundaries, data):
-    rates = st.floats(2.0**-20, 10, width=32)
-    values = data.draw(st.lists(rates, min_size=len(boundaries) + 1, max_size=len(boundaries) + 1))
-    theirs = keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, values)
-    counts = sorted({0, 1, *(b + d for b in boundaries for d in (-1, 0, 1, 2)), 10**6})
-    values_there = [float(theirs(count)) for count in counts]
-    for handed_in in (theirs, theirs.get_config()):
-        assert_agrees(from_keras(handed_in), counts, values_there)
-
-
-@given(st.floats(2.0**-13, 1.0, width=32), st.integers(1, 80), st.floats(0.5, 1.0, width=32))
-@settings(deadline=None, max_examples=25)
-def test_keras_exponential_decay(rate, steps, decay):
-    theirs = keras.optimizers.schedules.ExponentialDecay(rate, steps, decay, staircase=True)
-    counts = sorted({0, 1, *(k * steps + d for k in range(1, 8) for d in (-1, 0, 1)), 300})
-    rates = [float(theirs(count)) for count in counts]
-    for handed_in in (theirs, theirs.get_config()):
-        # Keras takes the power in float32.
-        np.testing.assert_allclose(
-            from_keras(handed_in, counts[-1] + 1)(np.array(counts)), rates, rtol=2e-6
-        )
-
-
-def test_keras_refusals():
-    schedules = keras.optimizers.schedules
-    with pytest.raises(ValueError, match=r"CosineDecay .*optax\.cosine_decay_schedule"):
-        from_keras(schedules.CosineDecay(0.1, 100))
-    with pytest.raises(ValueError, match=r"optax\.exponential_decay\(0\.1, 100, 0\.9\)") as refusal:
-        from_keras(schedules.ExponentialDecay(0.1, 100, 0.9).get_config())
-    advice = eval(str(refusal.value).partition("use ")[2].removesuffix("."), {"optax": optax})
-    smooth = schedules.ExponentialDecay(0.1, 100, 0.9)
-    for count in (0, 1, 50, 777):
-        np.testing.assert_allclose(advice(count), float(smooth(count)), rtol=2e-6)
-    with pytest.raises(TypeError, match="must be a PiecewiseConstantDecay"):
-        from_keras(0.1)
 
 
 def detectron2_multiplier(solver):
@@ -151,97 +104,6 @@ def test_random_detectron2(max_iter, steps, gamma, warmup, factor, method):
         method=method,
     )
     assert_detectron2(cfg, range(max_iter))
-
-
-class WarmupParamScheduler(CompositeParamScheduler):
-    """As Detectron2 defines it."""
-
-    def __init__(self, scheduler, factor, length, method="linear", rescale_interval=False):
-        end = scheduler(0.0) if rescale_interval else scheduler(length)
-        start = factor * scheduler(0.0)
-        linear = LinearParamScheduler(start, end)
-        warmup = {"linear": linear, "constant": ConstantParamScheduler(start)}[method]
-        scaling = ["rescaled", "rescaled" if rescale_interval else "fixed"]
-        super().__init__([warmup, scheduler], [length, 1 - length], scaling)
-
-
-def multi_step(total):
-    return MultiStepParamScheduler(
-        [1.0, 0.1, 0.01], num_updates=total, milestones=[total // 2, total * 3 // 4]
-    )
-
-
-FVCORE = {
-    "multi-step": lambda total: multi_step(total),
-    "evenly split": lambda total: MultiStepParamScheduler([1.0, 0.5, 0.25], num_updates=total),
-    "scale-invariant": lambda total: MultiStepParamScheduler([1.0, 0.5, 0.1], milestones=[3, 6, 9]),
-    "constant": lambda total: ConstantParamScheduler(0.5),
-    "linear": lambda total: LinearParamScheduler(0.9, 0.1),
-    "warmup": lambda total: WarmupParamScheduler(multi_step(total), 0.001, 20 / total),
-    "constant warmup": lambda total: WarmupParamScheduler(
-        multi_step(total), 0.1, 20 / total, "constant"
-    ),
-    "warmup, rescaled": lambda total: WarmupParamScheduler(
-        multi_step(total), 0.1, 0.1, rescale_interval=True
-    ),
-    "warmup before a line": lambda total: WarmupParamScheduler(
-        LinearParamScheduler(1.0, 0.0), 0.1, 0.2, rescale_interval=True
-    ),
-    "composite": lambda total: CompositeParamScheduler(
-        [LinearParamScheduler(0.1, 0.7), ConstantParamScheduler(0.7), multi_step(total)],
-        [0.2, 0.3, 0.5],
-        ["rescaled", "rescaled", "rescaled"],
-    ),
-    "composite of composites": lambda total: CompositeParamScheduler(
-        [
-            WarmupParamScheduler(multi_step(total), 0.1, 0.1, rescale_interval=True),
-            ConstantParamScheduler(0.2),
-        ],
-        [0.6, 0.4],
-        ["rescaled", "fixed"],
-    ),
-}
-
-
-@pytest.mark.parametrize("total", [97, 1000, 4321])
-@pytest.mark.parametrize("name", FVCORE)
-def test_fvcore(name, total):
-    scheduler = FVCORE[name](total)
-    theirs = [0.02 * scheduler(count / total) for count in range(total)]
-    schedule = from_fvcore(scheduler, 0.02, num_updates=total)
-    assert_agrees_near_zero(schedule, range(total), theirs)
-    assert schedule(2**31 - 1) == schedule(total)
-
-
-def test_a_warmup_that_ends_in_rounding_noise_is_one_stage():
-    schedule = from_fvcore(FVCORE["warmup before a line"](1000), 0.02, num_updates=1000)
-    assert schedule.boundaries.tolist() == [200, 1000]
-
-
-def assert_agrees_near_zero(schedule, counts, theirs):
-    """A line that ends at 0 does so in float64 noise there."""
-    theirs = np.asarray(theirs)
-    assert_agrees(schedule, np.asarray(counts)[theirs > 1e-9], theirs[theirs > 1e-9])
-    assert np.abs(schedule(np.asarray(counts)[theirs <= 1e-9])).max(initial=0) <= 1e-9
-
-
-def test_fvcore_refusals():
-    with pytest.raises(ValueError, match=r"part 1: CosineParamScheduler .*optax\.cosine_decay"):
-        from_fvcore(
-            CompositeParamScheduler(
-                [ConstantParamScheduler(1.0), CosineParamScheduler(1.0, 0.0)],
-                [0.5, 0.5],
-                ["fixed", "fixed"],
-            ),
-            0.1,
-            num_updates=100,
-        )
-    with pytest.raises(TypeError, match=r"scheduler must be a ParamScheduler of fvcore, got 0\.1"):
-        from_fvcore(0.1, 0.1, num_updates=100)
-    with pytest.raises(ValueError, match="num_updates must be positive, got 0"):
-        from_fvcore(ConstantParamScheduler(1.0), 0.1, num_updates=0)
-    with pytest.raises(TypeError, match="base_lr must be a real number, got 'a'"):
-        from_fvcore(ConstantParamScheduler(1.0), "a", num_updates=10)
 
 
 def mmengine_rates(base, configs, steps_per_epoch, total_steps):
@@ -335,47 +197,6 @@ def test_random_mmengine(warmup, factor, gamma, milestones, steps_per_epoch, by_
     theirs = mmengine_rates(0.3, configs, steps_per_epoch, 300)
     schedule = from_mmengine(0.3, configs, steps_per_epoch=steps_per_epoch)
     assert_agrees(schedule, range(300), theirs)
-
-
-@given(st.dictionaries(st.integers(0, 200), st.floats(0.0625, 2.0), max_size=6), st.floats(1e-4, 1))
-@example({5: 0.0, 9: 2.0}, 0.5)
-@settings(deadline=None, max_examples=60)
-def test_optax(scales, init_value):
-    counts = np.arange(220)
-    constant = optax.piecewise_constant_schedule(init_value, scales)
-    assert_agrees(
-        from_optax(init_value, scales), counts, constant(jnp.asarray(counts)) + 0 * counts
-    )
-    scales.pop(0, None)
-    linear = optax.piecewise_interpolate_schedule("linear", init_value, scales)
-    theirs = [float(linear(jnp.int32(count))) for count in counts[::7]]
-    ours = from_optax(init_value, scales, interpolate=True)
-    np.testing.assert_allclose(ours(counts[::7]), theirs, rtol=1e-6)
-
-
-@given(
-    init_value=st.floats(2.0**-13, 1.0, width=32), steps=st.integers(1, 60),
-    decay=st.floats(0.5, 1.5, width=32),
-    begin=st.integers(0, 50), end_value=st.none() | st.floats(1e-3, 1.0) | st.floats(-1.0, -1e-3),
-    sign=st.sampled_from([1, -1]),
-)  # fmt: skip
-@example(init_value=0.5, steps=9, decay=1.0, begin=0, end_value=0.125, sign=1)
-@example(init_value=0.5, steps=9, decay=0.5, begin=0, end_value=None, sign=-1)
-@example(init_value=0.5, steps=9, decay=0.5, begin=0, end_value=-0.2, sign=-1)
-@settings(deadline=None, max_examples=40)
-def test_optax_exponential_decay(init_value, steps, decay, begin, end_value, sign):
-    init_value *= sign
-    # One count at a time: over an array, XLA multiplies by a rounded reciprocal of the steps, and
-    # Optax may switch a step late.
-    counts = sorted({0, *(begin + k * steps + d for k in range(4) for d in (-1, 0, 1))} - {-1})
-    schedule = optax.exponential_decay(
-        init_value, steps, decay, begin, staircase=True, end_value=end_value
-    )
-    theirs = [float(schedule(jnp.int32(count))) for count in counts]
-    ours = from_optax_exponential_decay(
-        init_value, steps, decay, begin, end_value=end_value, total_steps=counts[-1] + 1
-    )
-    np.testing.assert_allclose(ours(np.array(counts)), theirs, rtol=2e-6)
 
 
 def learning_rate_message():

@@ -50,17 +50,6 @@ CALLS = {
     "scale_by_stepping": (o.scale_by_stepping, st.one_of(SCHEDULE, ANYTHING)),
     "get_state": (o.get_state, mostly(st.just(STATE)), mostly(st.none())),
     "set_schedule": (o.set_schedule, mostly(st.just(STATE)), SCHEDULE, mostly(st.none())),
-    "from_optax": (
-        interop.from_optax,
-        RATE,
-        mostly(
-            st.dictionaries(st.one_of(st.integers(1, 100), st.floats()), RATE, max_size=3)
-        ),
-    ),
-    "from_optax_exponential_decay": (
-        lambda r, n, g, e: interop.from_optax_exponential_decay(r, n, g, total_steps=e),
-        RATE, STEP, RATE, st.just(200),
-    ),
     "from_mmengine": (
         lambda r, p, n: interop.from_mmengine(r, p, steps_per_epoch=n),
         RATE,
@@ -82,15 +71,6 @@ CALLS = {
         ),
     ),
     "from_tf_object_detection": (interop.from_tf_object_detection, ANYTHING),
-    "from_keras": (
-        interop.from_keras,
-        mostly(
-            st.builds(
-                lambda b, v: {"boundaries": b, "values": v},
-                mostly(st.just([3.0, 5.5])), mostly(st.just([0.1, 0.2, 0.3])),
-            )
-        ),
-    ),
 }  # fmt: skip
 RARELY_RIGHT = ("joined", "stacked", "from_tf_object_detection")
 OUTCOMES = collections.Counter()
