@@ -62,7 +62,7 @@ CALLS = {
         RATE, STEP, RATE, st.just(200),
     ),
     "from_mmengine": (
-        lambda r, p, n: interop.from_mmengine(r, p, steps_per_epoch=n),
+        lambda r, p, n: interop.from_mmengine(p, base_lr=r, steps_per_epoch=n),
         RATE,
         mostly(
             st.builds(
