@@ -14,11 +14,9 @@ RECIPE = [WARMUP, DROPS]
 EXPECTED = manual_stepping([10, 15, 30], [0.1, 0.2, 0.02, 0.002], interpolate=[True, False, False])
 
 
-@pytest.mark.parametrize(
-    "make", [list, tuple, lambda parts: [{"_scope_": "mmdet", **p} for p in parts]]
-)
-def test_a_recipe(make):
-    assert same(from_mmengine(make(RECIPE), base_lr=0.2, steps_per_epoch=5), EXPECTED)
+def test_a_recipe():
+    for recipe in (RECIPE, tuple(RECIPE), [{"_scope_": "mmdet", **part} for part in RECIPE]):
+        assert same(from_mmengine(recipe, base_lr=0.2, steps_per_epoch=5), EXPECTED)
 
 
 def test_a_recipe_is_read_inside_jit_and_without_transfers():

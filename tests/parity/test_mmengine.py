@@ -86,9 +86,8 @@ def test_recipes(recipe):
     configs, steps_per_epoch, total_steps = RECIPES[recipe]
     theirs = list(mmengine_rates(0.02, configs, steps_per_epoch, total_steps))
     for length in (None, total_steps):
-        schedule = from_mmengine(
-            configs, base_lr=0.02, steps_per_epoch=steps_per_epoch, total_steps=length
-        )
+        arguments = {"steps_per_epoch": steps_per_epoch, "total_steps": length}
+        schedule = from_mmengine(configs, base_lr=0.02, **arguments)
         assert_agrees(schedule, range(total_steps), theirs)
 
 
@@ -107,6 +106,7 @@ def test_types_of_every_form(form):
         assert_agrees(schedule, range(total_steps), theirs)
 
 
+STRATEGY = st.sampled_from(["cos", "linear"])
 SHARE = st.sampled_from([0.001, 0.1, 0.5, 1.0])
 FLOOR = st.sampled_from([{"eta_min": 0.01}, {"eta_min_ratio": 0.1}, {"eta_min": 0}])
 KINDS = {
@@ -119,7 +119,7 @@ KINDS = {
     "OneCycleLR": {
         "eta_max": st.just(0.1), "total_steps": st.none() | st.integers(121, 200),
         "pct_start": st.sampled_from([0.25, 0.3, 0.5]), "three_phase": st.booleans(),
-        "anneal_strategy": st.sampled_from(["cos", "linear"]),
+        "anneal_strategy": STRATEGY,
     },
     "PolyLR": {"power": st.sampled_from([0.9, 1.0, 2.0]), "eta_min": st.sampled_from([0, 0.001])},
     "StepLR": {"step_size": st.integers(1, 15), "gamma": SHARE},
@@ -159,33 +159,21 @@ def test_random_lists(configs, steps_per_epoch, epochs):
 
 def test_quadratic_warmup():
     """MMDetection's own; the sum of the first odd numbers is a square."""
-    warmup = {
-        "type": "mmdet.QuadraticWarmupLR",
-        "_scope_": "mmdet",
-        "end": 5,
-        "convert_to_iter_based": True,
-    }
+    warmup = {"type": "mmdet.QuadraticWarmupLR", "end": 5, "convert_to_iter_based": True}
     schedule = from_mmengine(warmup, base_lr=0.3, steps_per_epoch=8, tolerance=1e-3)
     assert_near(schedule, [0.3 * (min(count + 1, 40) / 40) ** 2 for count in range(60)], 1e-3)
 
 
 @pytest.mark.parametrize("rule", ["rel", "abs"])
 def test_a_plateau_is_refused_with_the_call_of_optax(rule):
-    config = {
-        "type": "ReduceOnPlateauLR",
-        "factor": 0.5,
-        "patience": 2,
-        "threshold": 0.1,
-        "threshold_rule": rule,
-        "cooldown": 1,
-        "min_value": 0.02,
-    }
+    config = {"factor": 0.5, "patience": 2, "threshold": 0.1, "threshold_rule": rule}
+    config |= {"cooldown": 1, "min_value": 0.02}
     with pytest.raises(ValueError, match="follows a metric") as refusal:
-        from_mmengine([config], base_lr=0.2)
+        from_mmengine([{"type": "ReduceOnPlateauLR"} | config], base_lr=0.2)
     call = re.search(r"write (optax.*\)), and", str(refusal.value))[1]
     transformation = eval(call, {"optax": optax})
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.2)
-    theirs = mm.ReduceOnPlateauLR(optimizer, **{k: v for k, v in config.items() if k != "type"})
+    theirs = mm.ReduceOnPlateauLR(optimizer, **config)
     state = transformation.init(np.zeros(1, np.float32))
     for metric in [9, 8, 7.95, 7.9, 8, 8, 8, 8, 8, 8, 7.5, *[7.5] * 15]:
         theirs.step({"loss": metric})
@@ -224,40 +212,21 @@ def regular_rate(c, base, step, length):
         i = int(np.searchsorted(begins, step, side="right")) - 1
         return annealed(base, floor, (step - begins[i]) / c["periods"][i], c["restart_weights"][i])
     if policy == "cyclic":
-        top, bottom = c["target_ratio"]
-        cycle_length = length // c["cyclic_times"]
-        up = int(c["step_ratio_up"] * cycle_length)
+        cycle_length, ratios = length // c["cyclic_times"], [1, *c["target_ratio"]]
+        knots = [0, int(c["step_ratio_up"] * cycle_length), cycle_length]
         scale, at = gamma ** (step // cycle_length), step % cycle_length
-        for first, last, start, end in ((0, up, 1, top), (up, cycle_length, top, bottom)):
-            if first <= at < last:
-                start, end = (
-                    (start, 1 - scale + end * scale)
-                    if first == 0
-                    else (1 - scale + start * scale, end)
-                )
-                return annealed(
-                    base * start, base * end, (at - first) / (last - first), strategy=strategy
-                )
+        i = int(at >= knots[1])
+        raised = i if knots[i] else i + 1
+        ratios[raised] = 1 - scale + ratios[raised] * scale
     if policy == "onecycle":
-        total, top, initial = (
-            c.get("total_steps", length),
-            c["max_lr"],
-            c["max_lr"] / c["div_factor"],
-        )
-        ends = [
-            (c["pct_start"] * total - 1, initial, top),
-            (total - 1, top, initial / c["final_div_factor"]),
-        ]
+        knots, at = [0, c["pct_start"] * length - 1, length - 1], step
+        base, ratios = c["max_lr"], [1 / 25, 1, 1 / 25e3]
         if c["three_phase"]:
-            ends[1:] = [
-                (2 * c["pct_start"] * total - 2, top, initial),
-                (total - 1, initial, initial / c["final_div_factor"]),
-            ]
-        first = 0
-        for last, start, end in ends:
-            if step <= last:
-                return annealed(start, end, (step - first) / (last - first), strategy=strategy)
-            first = last
+            knots[2:2], ratios[2:2] = [2 * c["pct_start"] * length - 2], [1 / 25]
+        i = next(i for i, knot in enumerate(knots[1:]) if step <= knot)
+    if policy in ("cyclic", "onecycle"):
+        share = (at - knots[i]) / (knots[i + 1] - knots[i])
+        return annealed(base * ratios[i], base * ratios[i + 1], share, strategy=strategy)
     return base
 
 
@@ -267,13 +236,10 @@ def lr_config_rates(base, c, length, total):
     warmup_iters = c.get("warmup_iters", 0) * (length if c.get("warmup_by_epoch") else 1)
     for count in range(total):
         units = (count // length, total // length) if by_epoch else (count, total)
-        rate, ratio = regular_rate(c, base, *units), c.get("warmup_ratio", 0.1)
-        if c.get("warmup") and count < warmup_iters:
-            left = 1 - count / warmup_iters
-            rate *= {"constant": ratio, "linear": 1 - left * (1 - ratio), "exp": ratio**left}[
-                c["warmup"]
-            ]
-        yield rate
+        ratio, left = c.get("warmup_ratio"), max(1 - count / (warmup_iters or 1), 0)
+        kind = c.get("warmup") if left else None
+        share = {"constant": ratio, "exp": ratio and ratio**left, "linear": ratio and 1 - left * (1 - ratio)}  # fmt: skip
+        yield regular_rate(c, base, *units) * share.get(kind, 1)
 
 
 MIN_LR = st.sampled_from([{"min_lr": 0.01}, {"min_lr_ratio": 0.1}, {"min_lr": 0}])
@@ -288,8 +254,8 @@ POLICIES = {
     "LinearAnnealing": {"floor": MIN_LR},
     "FlatCosineAnnealing": {"floor": MIN_LR, "start_percent": st.sampled_from([0.0, 0.5, 0.75, 1.0])},
     "CosineRestart": {"floor": MIN_LR, "periods": st.permutations([10, 20, 100]), "restart_weights": st.permutations([1, 0.5, 0.2])},
-    "cyclic": {"target_ratio": st.sampled_from([(10, 1e-4), (5, 0.1)]), "cyclic_times": st.integers(1, 4), "step_ratio_up": st.sampled_from([0, 0.4, 0.5]), "gamma": st.sampled_from([1, 0.5]), "anneal_strategy": st.sampled_from(["cos", "linear"])},
-    "OneCycle": {"max_lr": st.just(0.3), "pct_start": st.sampled_from([0.3, 0.4]), "div_factor": st.just(25), "final_div_factor": st.just(1e3), "three_phase": st.booleans(), "anneal_strategy": st.sampled_from(["cos", "linear"])},
+    "cyclic": {"target_ratio": st.sampled_from([(10, 1e-4), (5, 0.1)]), "cyclic_times": st.integers(1, 4), "step_ratio_up": st.sampled_from([0, 0.4, 0.5]), "gamma": st.sampled_from([1, 0.5]), "anneal_strategy": STRATEGY},
+    "OneCycle": {"max_lr": st.just(0.3), "pct_start": st.sampled_from([0.3, 0.4]), "div_factor": st.just(25), "final_div_factor": st.just(1e3), "three_phase": st.booleans(), "anneal_strategy": STRATEGY},
 }  # fmt: skip
 WARMUPS = st.just({}) | st.fixed_dictionaries({
     "warmup": st.sampled_from(["constant", "linear", "exp"]), "warmup_iters": st.integers(1, 9),
@@ -307,11 +273,5 @@ def test_random_lr_configs(policy, data, steps_per_epoch, epochs):
         config["by_epoch"] = data.draw(st.booleans())
     total_steps = steps_per_epoch * epochs
     theirs = list(lr_config_rates(0.2, config, steps_per_epoch, total_steps))
-    schedule = from_mmengine(
-        config,
-        base_lr=0.2,
-        steps_per_epoch=steps_per_epoch,
-        total_steps=total_steps,
-        tolerance=1e-6,
-    )
-    assert_near(schedule, theirs)
+    arguments = {"base_lr": 0.2, "steps_per_epoch": steps_per_epoch, "total_steps": total_steps}
+    assert_near(from_mmengine(config, **arguments, tolerance=1e-6), theirs)
