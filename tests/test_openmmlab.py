@@ -3,7 +3,6 @@
 import jax
 import numpy as np
 import pytest
-from oracle import same
 
 from optax_stepping import manual_stepping
 from optax_stepping.interop import from_mmengine
@@ -14,9 +13,16 @@ RECIPE = [WARMUP, DROPS]
 EXPECTED = manual_stepping([10, 15, 30], [0.1, 0.2, 0.02, 0.002], interpolate=[True, False, False])
 
 
+def assert_same(schedule, expected):
+    """The same stages; MMEngine's recursions have noise in the last bits of float64."""
+    assert schedule.boundaries.tolist() == expected.boundaries.tolist()
+    assert schedule.ramps.tolist() == expected.ramps.tolist()
+    np.testing.assert_allclose(schedule.rates, expected.rates, rtol=1e-6)
+
+
 def test_a_recipe():
     for recipe in (RECIPE, tuple(RECIPE), [{"_scope_": "mmdet", **part} for part in RECIPE]):
-        assert same(from_mmengine(recipe, base_lr=0.2, steps_per_epoch=5), EXPECTED)
+        assert_same(from_mmengine(recipe, base_lr=0.2, steps_per_epoch=5), EXPECTED)
 
 
 def test_a_recipe_is_read_inside_jit_and_without_transfers():
@@ -27,15 +33,16 @@ def test_a_recipe_is_read_inside_jit_and_without_transfers():
         made.append(from_mmengine(RECIPE, base_lr=0.2, steps_per_epoch=5))
         return made[0](count)
 
-    assert rate(4) == EXPECTED(4)
+    np.testing.assert_allclose(rate(4), EXPECTED(4), rtol=1e-6)
     with jax.transfer_guard("disallow"):
         made.append(from_mmengine(RECIPE, base_lr=0.2, steps_per_epoch=5))
-    assert all(same(schedule, EXPECTED) for schedule in made)
+    for schedule in made:
+        assert_same(schedule, EXPECTED)
 
 
 LINE = {"type": "PolyLR", "by_epoch": False}
 CYCLE = {"type": "OneCycleLR", "eta_max": 1, "anneal_strategy": "linear", "by_epoch": False}
-STAIRS = {"type": "StepLR", "step_size": 30, "gamma": 2.0**-50}
+STAIRS = {"type": "StepLR", "step_size": 30, "gamma": 2.0**-74}
 SCHEDULES = {
     "no scheduler": ((None, {}), ([], [0.5])),
     "no schedulers": (([], {}), ([], [0.5])),
@@ -55,7 +62,11 @@ SCHEDULES = {
     ),
     "a decay without an end": (
         (STAIRS, {"steps_per_epoch": 5000}),
-        ([150_000, 300_000, 450_000], [0.5, 2.0**-51, 2.0**-101, 0.0]),
+        ([150_000, 300_000, 450_000], [0.5, 2.0**-75, 2.0**-149, 0.0]),
+    ),
+    "back to the first rate": (
+        ({"type": "ConstantLR", "factor": 0.5, "by_epoch": False, "begin": 3, "end": 9}, {}),
+        ([3, 8], [0.5, 0.25, 0.5]),
     ),
     "a decay by 0": (({**STAIRS, "gamma": 0}, {"steps_per_epoch": 5}), ([150], [0.5, 0.0])),
     "a decay by 1 with an end": (({**STAIRS, "gamma": 1, "end": 99}, {"steps_per_epoch": 5}), ([], [0.5])),
@@ -80,12 +91,13 @@ SCHEDULES = {
         ),
         ([10, 20], [0.05, 0.5, 0.05], [True, False]),
     ),
-    "restarts of MMCV": (
-        (
-            {"policy": "CosineRestart", "periods": [1, 2], "restart_weights": [1, 0.5], "min_lr": 0},
-            {"steps_per_epoch": 5},
-        ),
-        ([5, 10], [0.5, 0.25, 0.125]),
+    "a restart of MMCV": (
+        ({"policy": "CosineRestart", "periods": [2], "min_lr": 0}, {"steps_per_epoch": 5}),
+        ([5], [0.5, 0.25]),
+    ),
+    "a restart of MMEngine": (
+        ({"type": "CosineRestartLR", "periods": [2], "eta_min": 0}, {"steps_per_epoch": 5}),
+        ([5], [0.5, 0.25]),
     ),
     "a cycle of one number": (
         (
@@ -108,11 +120,8 @@ SCHEDULES = {
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_schedules(name):
     (recipe, arguments), (boundaries, rates, *ramps) = SCHEDULES[name]
-    schedule = from_mmengine(recipe, base_lr=0.5, **arguments)
     expected = manual_stepping(boundaries, rates, interpolate=ramps[0] if ramps else False)
-    assert schedule.boundaries.tolist() == boundaries
-    assert schedule.ramps.tolist() == expected.ramps.tolist()
-    np.testing.assert_allclose(schedule.rates, expected.rates, rtol=1e-6)
+    assert_same(from_mmengine(recipe, base_lr=0.5, **arguments), expected)
 
 
 def test_an_endless_decay_ends_where_float32_does():
@@ -143,6 +152,7 @@ REFUSALS = [
     ({"type": "StepLR", "step_size": 3, "gamma": None}, {}, T, r"gamma must be a real number, got None"),
     ({**WARMUP, "by_epoch": 1}, {}, T, r"LinearLR: by_epoch must be True or False, got 1"),
     ({**WARMUP, "start_factor": 2}, {}, V, r"start_factor must lie between 0 and 1, got 2"),
+    ({**WARMUP, "end_factor": -1}, {}, V, r"end_factor must lie between 0 and 1, got -1"),
     ({**WARMUP, "start_factor": 0}, {}, V, r"LinearLR must have a rate at every step, got .* at its step 1"),
     ({**WARMUP, "begin": 11}, {}, V, r"LinearLR must begin before its end, got begin=11, end=11; write end=12"),
     ({**WARMUP, "end": 10**8}, {}, V, r"change the rate at 10000000 steps at most, got 100000000"),
@@ -155,7 +165,7 @@ REFUSALS = [
     ({**STAIRS, "gamma": 3}, {"steps_per_epoch": 1, "total_steps": 9000}, V, r"rate at every step, got .*e\+38 at its step 2460"),
     ({**CYCLE, "total_steps": 9}, {"total_steps": 20}, V, "OneCycleLR must have a rate .* got nan at its step 10"),
     ({**CYCLE, "total_steps": 0}, {}, V, "total_steps must be positive, got 0"),
-    ({**CYCLE, "anneal_strategy": "sin"}, {}, V, r"must be one of \['cos', 'linear'\], got 'sin'"),
+    ({**CYCLE, "anneal_strategy": "sin"}, {}, V, r"must be one of \['cos', 'linear'\], got 'sin' .* write 'linear'"),
     ({**CYCLE, "div_factor": 0, "end": 9}, {}, V, "OneCycleLR must have a rate at every step"),
     (
         {"type": "CosineRestartLR", "periods": [3, 4], "eta_min": 0, "by_epoch": False}, {}, V,

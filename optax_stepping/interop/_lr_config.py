@@ -33,11 +33,13 @@ class Run(NamedTuple):
 
     def unit(self, place: str, by_epoch: bool) -> int:
         """The optimizer steps in one step of a scheduler."""
-        if by_epoch and self.steps_per_epoch is None:
+        if not by_epoch:
+            return 1
+        if self.steps_per_epoch is None:
             must = f"be given, as {place} counts epochs"
             write = "write steps_per_epoch=len(train_dataloader), or by_epoch=False there"
             raise bad_value("steps_per_epoch", must, None, write)
-        return self.steps_per_epoch or 1 if by_epoch else 1
+        return self.steps_per_epoch
 
     def length(self, place: str, by_epoch: bool) -> int:
         """The runner's max_epochs or max_iters."""
