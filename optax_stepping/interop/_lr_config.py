@@ -11,6 +11,7 @@ import numpy as np
 from optax_stepping._arguments import bad_value, check_flag, integer, real, sequence, shown
 
 NO_END = 10**9  # MMEngine's default
+LARGEST = float(np.finfo(np.float32).max)
 MOST_STEPS = 10_000_000
 RESTARTS = {"periods": list, "restart_weights": (1.0,)}
 ONE_CYCLE = {
@@ -126,7 +127,7 @@ def rate_at(place: str, step: int, formula: Callable[..., Any], *arguments: Any)
         rate = formula(*arguments)
     except ArithmeticError as error:
         rate = error
-    if isinstance(rate, int | float) and abs(rate) <= float(np.finfo(np.float32).max):
+    if isinstance(rate, int | float) and abs(rate) <= LARGEST:
         return rate
     must, write = "have a rate at every step", "change a number, or end before by total_steps"
     raise bad_value(place, must, f"{rate} at its step {step}", write)

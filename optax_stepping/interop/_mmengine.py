@@ -10,6 +10,7 @@ from optax_stepping._arguments import bad_kind, bad_value, integer, real, shown
 from optax_stepping._changes import from_changes
 from optax_stepping._schedule import SteppingSchedule
 from optax_stepping.interop._lr_config import (
+    LARGEST,
     NO_END,
     ONE_CYCLE,
     RESTARTS,
@@ -76,18 +77,18 @@ def from_mmengine(
                        ramps=[True, False, False])
     """
     run = Run(
-        rate_at("base_lr", 0, lambda: real("base_lr", base_lr, "0.02")),
+        real("base_lr", base_lr, "0.02"),
         None if steps_per_epoch is None else integer("steps_per_epoch", steps_per_epoch, low=1),
         None if total_steps is None else integer("total_steps", total_steps, low=1),
     )
+    if abs(run.base_lr) > LARGEST:
+        raise bad_value("base_lr", "fit into float32", run.base_lr, "write a rate such as 0.02")
     if isinstance(param_scheduler, Mapping) and "policy" in param_scheduler:
         return from_changes(lr_config_rates(param_scheduler, run), tolerance)
     parts = [param_scheduler] if isinstance(param_scheduler, Mapping) else param_scheduler
     if not isinstance(parts, Sequence | None) or isinstance(parts, str):
-        write = "write [dict(type='MultiStepLR', ...)]"
-        raise bad_kind(
-            "param_scheduler", "be a list of dicts, or an lr_config", shown(parts), write
-        )
+        must, write = "be a list of dicts, or an lr_config", "write [dict(type='MultiStepLR', ...)]"
+        raise bad_kind("param_scheduler", must, shown(parts), write)
     return from_changes(_stepped(parts or [], run), tolerance)
 
 
