@@ -8,7 +8,7 @@ from oracle import same
 
 from optax_stepping import get_state, join, manual_stepping, scale_by_stepping
 from optax_stepping.__main__ import main
-from optax_stepping.interop import from_detectron2, from_mmengine
+from optax_stepping.interop import from_detectron2
 
 S = manual_stepping([10, 20], [0.1, 0.01, 0.001])
 
@@ -40,18 +40,6 @@ class Pair:
 def test_states_below_keys_of_any_kind():
     pair = Pair(scale_by_stepping(S).init(None), scale_by_stepping(S / 2).init(None))
     assert get_state(pair, "second").rate == np.float32(0.05)
-
-
-def test_a_rate_of_zero_has_no_floor():
-    config = {"policy": "step", "step": [3]}
-    with pytest.raises(ValueError, match=r"base_lr must be positive, .* got 0"):
-        from_mmengine(0.0, config, steps_per_epoch=10)
-
-
-def test_a_ramp_of_one_step():
-    """Steps 0 to end - 1 are those of the ramp: of one, only its start is left."""
-    warmup = {"type": "LinearLR", "start_factor": 0.5, "by_epoch": False, "begin": 0, "end": 1}
-    assert from_mmengine(0.1, [warmup], steps_per_epoch=10)(0) == np.float32(0.05)
 
 
 def test_a_base_that_is_no_path(tmp_path):

@@ -14,7 +14,6 @@ from reference_tables import DETECTRON2, OBJECT_DETECTION
 from optax_stepping import manual_stepping
 from optax_stepping.interop import (
     from_detectron2,
-    from_mmengine,
     from_tf_object_detection,
 )
 
@@ -250,49 +249,6 @@ def test_damaged_configs_give_a_schedule_or_an_error(position, damage):
             r"WarmupCosineLR .*optax\.warmup_cosine_decay_schedule",
         ),
         (lambda: from_detectron2({"RESCALE_INTERVAL": True}), ValueError, "RESCALE_INTERVAL"),
-        (
-            lambda: from_mmengine(0.1, 3, steps_per_epoch=10),
-            TypeError,
-            "param_scheduler must be a list",
-        ),
-        (lambda: from_mmengine(0.1, [3], steps_per_epoch=10), TypeError, r"param_scheduler\[0\]"),
-        (
-            lambda: from_mmengine(0.1, [], steps_per_epoch=0),
-            ValueError,
-            "steps_per_epoch must be positive",
-        ),
-        (
-            lambda: from_mmengine(0.1, {"type": "CosineAnnealingLR"}, steps_per_epoch=10),
-            ValueError,
-            r"CosineAnnealingLR .*optax\.cosine_decay_schedule",
-        ),
-        (
-            lambda: from_mmengine(0.1, {"type": "MultiStepLR", "gama": 1}, steps_per_epoch=10),
-            ValueError,
-            "'gama' is not known in MultiStepLR",
-        ),
-        (
-            lambda: from_mmengine(0.1, {"type": "MultiStepLR"}, steps_per_epoch=10),
-            ValueError,
-            "MultiStepLR needs 'milestones'",
-        ),
-        (
-            lambda: from_mmengine(
-                0.1, {"type": "StepLR", "step_size": 3, "begin": 9, "end": 4}, steps_per_epoch=1
-            ),
-            ValueError,
-            "begin=9, end=4",
-        ),
-        (
-            lambda: from_mmengine(0.1, {"type": "LinearLR"}, steps_per_epoch=10),
-            ValueError,
-            r"param_scheduler\[0\]: LinearLR needs 'end'.* max_epochs",
-        ),
-        (
-            lambda: from_mmengine(0.1, {"type": "StepLR", "step_size": 0}, steps_per_epoch=10),
-            ValueError,
-            r"param_scheduler\[0\]: step_size must be positive, got 0",
-        ),
         (lambda: from_detectron2({"STEPS": 5}), TypeError, "cfg: STEPS must be a list.*got 5"),
         (lambda: from_detectron2({"GAMMA": [2]}), TypeError, r"cfg: GAMMA must be a real .*\[2\]"),
         (lambda: from_detectron2({"BASE_LR": None}), TypeError, "cfg: BASE_LR must be a real"),
@@ -328,46 +284,6 @@ def test_damaged_configs_give_a_schedule_or_an_error(position, damage):
             lambda: from_detectron2("# " + "x" * 10_000_000 + "\na: 1"),
             ValueError,
             "1000.* characters are too many",
-        ),
-        (
-            lambda: from_mmengine(0.1, {"milestones": [3]}, steps_per_epoch=10),
-            ValueError,
-            r"param_scheduler\[0\] has no 'type', only \['milestones'\]",
-        ),
-        (
-            lambda: from_mmengine(0.1, {"type": "MultiStepLR", "milestones": 3}, steps_per_epoch=9),
-            TypeError,
-            r"param_scheduler\[0\]: milestones must be a list.*got 3",
-        ),
-        (
-            lambda: from_mmengine("a", [], steps_per_epoch=10),
-            TypeError,
-            "base_lr must be a real number, got 'a'",
-        ),
-        (
-            lambda: from_mmengine(0.1, {"policy": "poly"}, steps_per_epoch=10),
-            ValueError,
-            r"lr_config: policy: PolyLR .*optax\.polynomial_schedule",
-        ),
-        (
-            lambda: from_mmengine(0.1, {"policy": "step"}, steps_per_epoch=10),
-            ValueError,
-            "policy 'step' needs 'step'; write step=",
-        ),
-        (
-            lambda: from_mmengine(0.1, {"policy": "step", "step": [9, 8]}, steps_per_epoch=10),
-            ValueError,
-            r"step must be in ascending order, got \[9, 8\]",
-        ),
-        (
-            lambda: from_mmengine(0.1, {"policy": "fixed", "warmup": "exp"}, steps_per_epoch=10),
-            ValueError,
-            "warmup must be 'linear' or 'constant', got 'exp'",
-        ),
-        (
-            lambda: from_mmengine(0.1, {"policy": "fixed", "target": 1}, steps_per_epoch=10),
-            ValueError,
-            "lr_config: 'target' is not known; known are",
         ),
         (
             lambda: from_tf_object_detection(MANUAL, 0.5),
@@ -416,75 +332,6 @@ def test_a_missing_yaml_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "yaml", None)
     with pytest.raises(ImportError, match=r"pip install 'optax-stepping\[detectron2\]'"):
         from_detectron2(BASE)
-
-
-def test_a_ramp_across_a_milestone_goes_on_at_another_height():
-    schedule = from_mmengine(
-        0.5,
-        [
-            {"type": "LinearLR", "by_epoch": False, "end": 501, "start_factor": 0.5},
-            {"type": "MultiStepLR", "by_epoch": False, "milestones": [300]},
-        ],
-        steps_per_epoch=10,
-    )
-    for count in range(600):
-        expected = 0.5 * (0.5 + 0.5 * min(count, 500) / 500) * (0.1 if count >= 300 else 1)
-        np.testing.assert_allclose(schedule(count), expected, rtol=3e-7)
-
-
-def test_milestones_of_mmengine_count_from_the_beginning_to_the_end():
-    config = {"type": "MultiStepLR", "by_epoch": False, "milestones": [0, 3, 15], "gamma": 0.5}
-    schedule = from_mmengine(1, config | {"begin": 5, "end": 20}, steps_per_epoch=9)
-    assert same(schedule, manual_stepping([5, 8], [1, 0.5, 0.25]))
-    with pytest.raises(ValueError, match=r"begin must lie in 0 \.\. end - 1, got begin=5, end=5"):
-        from_mmengine(1, config | {"begin": 5, "end": 5}, steps_per_epoch=9)
-
-
-def test_a_scheduler_of_mmengine_that_begins_at_the_second_step():
-    config = {"type": "LinearLR", "start_factor": 0.5, "end_factor": 0.25, "by_epoch": False}
-    schedule = from_mmengine(1, config | {"begin": 1, "end": 5}, steps_per_epoch=9)
-    ramps = [False, True]
-    assert same(schedule, manual_stepping([1, 4], [1, 0.5, 0.25], interpolate=ramps))
-
-
-def test_epochs_of_two_steps():
-    schedule = from_mmengine(1, {"policy": "step", "step": [3]}, steps_per_epoch=2)
-    assert same(schedule, manual_stepping([6], [1, 0.1]))
-
-
-@pytest.mark.parametrize(
-    ("config", "boundaries", "rates", "ramps"),
-    [
-        ({"policy": "fixed"}, [], [1], []),
-        ({"policy": "step", "step": [1]}, [1], [1, 0.1], False),
-        ({"policy": "step", "step": 2**31 - 1}, [2**31 - 1], [1, 0.1], False),
-        ({"policy": "step", "step": [3, 6], "min_lr": 0.1}, [3], [1, 0.1], False),
-        ({"policy": "fixed", "warmup": "constant", "warmup_iters": 5}, [5], [0.1, 1], False),
-        ({"policy": "fixed", "warmup": "linear", "warmup_iters": 1}, [1], [0.1, 1], True),
-    ],
-)
-def test_lr_config_by_iterations(config, boundaries, rates, ramps):
-    schedule = from_mmengine(1, config | {"by_epoch": False}, steps_per_epoch=10)
-    assert same(schedule, manual_stepping(boundaries, rates, interpolate=ramps))
-
-
-@pytest.mark.parametrize(
-    ("config", "message"),
-    [
-        ({"policy": "fixed", "warmup": "linear"}, "warmup_iters must be positive, got 0"),
-        ({"policy": "step", "step": 0}, "step must be positive, got 0"),
-        ({"policy": "fixed", "steps": [3]}, "'steps' is not known; known are"),
-        ({"policy": "step", "step": [0, 4]}, r"step\[0\] must be positive, got 0"),
-    ],
-)
-def test_lr_configs_that_are_refused(config, message):
-    with pytest.raises(ValueError, match=message):
-        from_mmengine(0.5, config, steps_per_epoch=10)
-
-
-def test_a_flag_of_lr_config_is_a_bool():
-    with pytest.raises(TypeError, match="lr_config: warmup_by_epoch must be True or False, got 1"):
-        from_mmengine(0.5, {"policy": "fixed", "warmup_by_epoch": 1}, steps_per_epoch=10)
 
 
 def test_defaults_of_detectron2():

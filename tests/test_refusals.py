@@ -225,9 +225,11 @@ CALLS = [
     ("from_torch(3, total_steps=9)", T, "scheduler", "3 of type int", "from_function"),
     ("from_detectron2(3)", T, "cfg", "3"),
     ("from_detectron2('nowhere.yaml')", V, "nowhere.yaml"),
-    ("from_mmengine(0.1, 3, steps_per_epoch=5)", T, "param_scheduler", "3"),
-    ("from_mmengine(0.1, [], steps_per_epoch=0)", V, "steps_per_epoch", "0"),
-    ("from_mmengine('a', [], steps_per_epoch=5)", T, "base_lr", "'a'"),
+    ("from_mmengine(3, base_lr=0.1)", T, "param_scheduler", "3"),
+    ("from_mmengine([], base_lr=0.1, steps_per_epoch=0)", V, "steps_per_epoch", "0"),
+    ("from_mmengine([], base_lr='a')", T, "base_lr", "'a'"),
+    ("from_mmengine([], base_lr=1e39)", V, "base_lr", "1e+39"),
+    ("from_mmengine([], base_lr=0.1, total_steps=2.5)", T, "total_steps", "2.5"),
 ]  # fmt: skip
 
 
@@ -264,7 +266,7 @@ BY_NAME = {
     "manual_stepping": ["warmup_steps", "warmup_init_value", "interpolate"],
     "scale_by_stepping": ["flip_sign"],
     "stack": ["num_stages"],
-    "from_mmengine": ["steps_per_epoch"],
+    "from_mmengine": ["base_lr", "steps_per_epoch", "total_steps", "tolerance"],
     "from_torch": ["total_steps", "param_group", "steps_per_epoch", "warmup", "tolerance"],
 }
 

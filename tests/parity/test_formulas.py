@@ -1,7 +1,7 @@
 """Frameworks that cannot be installed here: their published formulas, stepped in plain Python.
 
-The Object Detection API (object_detection/utils/learning_schedules.py), MMCV's lr_config
-(mmcv/runner/hooks/lr_updater.py), big_vision (utils.py) and Scenic (train_lib/lr_schedules.py).
+The Object Detection API (object_detection/utils/learning_schedules.py), big_vision (utils.py) and
+Scenic (train_lib/lr_schedules.py).
 """
 
 import math
@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optax_stepping import join, manual_stepping
-from optax_stepping.interop import from_mmengine, from_tf_object_detection
+from optax_stepping.interop import from_tf_object_detection
 
 RATES = st.floats(2.0**-20, 1.0, width=32)
 
@@ -122,53 +122,6 @@ def test_the_advice_for_a_smooth_exponential_has_its_rates(burnin):
     for count in range(200):
         rate = 0.1 * 0.5 ** ((count - burnin) / 30)
         np.testing.assert_allclose(schedule(count), 0.02 if count < burnin else rate, rtol=2e-6)
-
-
-def lr_config_rates(base, config, length, total):
-    """As MMCV's hook sets them, before every epoch and every iteration."""
-    config = {"gamma": 0.1, "by_epoch": True, "warmup": None, "warmup_ratio": 0.1} | config
-    warmup_iters = config.get("warmup_iters", 0)
-    if config.get("warmup_by_epoch"):
-        warmup_iters *= length
-    for count in range(total):
-        progress = count // length if config["by_epoch"] else count
-        step, rate = config.get("step"), base
-        if config["policy"] == "step":
-            passed = (
-                progress // step
-                if isinstance(step, int)
-                else next((i for i, s in enumerate(step) if progress < s), len(step))
-            )
-            rate = base * config["gamma"] ** passed
-            if config.get("min_lr") is not None:
-                rate = max(rate, config["min_lr"])
-        if config["warmup"] and count < warmup_iters:
-            ratio = config["warmup_ratio"]
-            share = (1 - count / warmup_iters) * (1 - ratio)
-            rate *= ratio if config["warmup"] == "constant" else 1 - share
-        yield rate
-
-
-WARMUP = {"warmup": "linear", "warmup_iters": 50, "warmup_ratio": 0.001}
-LR_CONFIGS = {
-    "detection 1x": {"policy": "step", "step": [8, 11]} | WARMUP,
-    "every third epoch": {"policy": "step", "step": 3, "gamma": 0.5},
-    "by iterations": {"policy": "step", "step": [60, 110], "by_epoch": False} | WARMUP,
-    "constant warmup": {"policy": "step", "step": [8]} | WARMUP | {"warmup": "constant"},
-    "warmup by epochs": {"policy": "step", "step": [4, 8], "warmup_by_epoch": True}
-    | WARMUP
-    | {"warmup_iters": 3},
-    "warmup across a step": {"policy": "step", "step": [2, 8]} | WARMUP,
-    "a lowest rate": {"policy": "step", "step": 1, "min_lr": 1e-4} | WARMUP,
-    "fixed": {"policy": "fixed"} | WARMUP,
-}
-
-
-@pytest.mark.parametrize("name", LR_CONFIGS)
-def test_lr_config(name):
-    config = LR_CONFIGS[name]
-    theirs = list(lr_config_rates(0.02, config, 13, 170))
-    assert_agrees(from_mmengine(0.02, config, steps_per_epoch=13), range(170), theirs)
 
 
 @given(

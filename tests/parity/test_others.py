@@ -1,10 +1,9 @@
-"""fvcore (as Detectron2 combines it), MMEngine, protocol buffers."""
+"""Protocol buffers, and fvcore as Detectron2 combines it."""
 
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 from agreement import assert_agrees
 from fvcore.common.param_scheduler import (
     CompositeParamScheduler,
@@ -15,18 +14,14 @@ from fvcore.common.param_scheduler import (
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mmengine.config import Config
-from mmengine.optim import scheduler as mm
 
 from optax_stepping.interop import (
     from_detectron2,
-    from_mmengine,
     from_tf_object_detection,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 INCREASING = st.lists(st.integers(1, 200), min_size=1, max_size=5, unique=True).map(sorted)
-EPOCH = 7330
 
 
 def detectron2_multiplier(solver):
@@ -106,97 +101,6 @@ def test_random_detectron2(max_iter, steps, gamma, warmup, factor, method):
     assert_detectron2(cfg, range(max_iter))
 
 
-def mmengine_rates(base, configs, steps_per_epoch, total_steps):
-    """MMEngine's own schedulers, stepped as its hook does."""
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=base)
-    by_iteration, by_epoch = [], []
-    for config in configs:
-        settings_ = dict(config)
-        kind = getattr(mm, settings_.pop("type"))
-        per_epoch = settings_.get("by_epoch", True)
-        if settings_.pop("convert_to_iter_based", False):
-            scheduler = kind.build_iter_from_epoch(
-                optimizer=optimizer, epoch_length=steps_per_epoch, **{"by_epoch": True} | settings_
-            )
-            per_epoch = False
-        else:
-            scheduler = kind(optimizer, **settings_)
-        (by_epoch if per_epoch else by_iteration).append(scheduler)
-    rates = []
-    for count in range(total_steps):
-        rates.append(optimizer.param_groups[0]["lr"])
-        for scheduler in by_iteration:
-            scheduler.step()
-        if (count + 1) % steps_per_epoch == 0:
-            for scheduler in by_epoch:
-                scheduler.step()
-    return rates
-
-
-def coco(times):
-    epochs = 12 * times
-    warmup = {"type": "LinearLR", "start_factor": 0.001, "by_epoch": False, "begin": 0, "end": 500}
-    drops = {
-        "type": "MultiStepLR", "begin": 0, "end": epochs, "by_epoch": True,
-        "milestones": [epochs - 4, epochs - 1], "gamma": 0.1,
-    }  # fmt: skip
-    return [warmup, drops], EPOCH, epochs * EPOCH
-
-
-MMENGINE = {
-    "detection 1x": coco(1),
-    "detection 2x": coco(2),
-    "detection 3x": coco(3),
-    "constant warmup": ([{"type": "ConstantLR", "factor": 0.1, "by_epoch": False, "end": 400}, {"type": "MultiStepLR", "by_epoch": False, "milestones": [900, 1200]}], 100, 1500),
-    "epoch warmup": ([{"type": "LinearLR", "start_factor": 0.1, "end": 5}, {"type": "StepLR", "step_size": 7, "begin": 5}], 10, 400),
-    "converted": ([{"type": "LinearLR", "start_factor": 0.1, "end": 5, "convert_to_iter_based": True}, {"type": "MultiStepLR", "milestones": [8, 11], "end": 12, "convert_to_iter_based": True}], 10, 200),
-    "begin later": ([{"type": "LinearLR", "start_factor": 0.5, "end_factor": 0.25, "by_epoch": False, "begin": 20, "end": 41}, {"type": "MultiStepLR", "by_epoch": False, "milestones": [5, 9, 9], "begin": 50, "end": 70}], 10, 100),
-    "end before a milestone": ([{"type": "MultiStepLR", "milestones": [3, 6, 9], "end": 7}], 5, 80),
-    "StepLR with an end": ([{"type": "StepLR", "step_size": 3, "gamma": 0.5, "end": 20, "by_epoch": False}], 5, 50),
-    "one step each": ([{"type": "ConstantLR", "by_epoch": False, "begin": 3, "end": 4}, {"type": "LinearLR", "by_epoch": False, "begin": 6, "end": 8}], 5, 20),
-    "step for ever": ([{"type": "StepLR", "step_size": 2, "by_epoch": False}], 5, 100),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("recipe", MMENGINE)
-def test_mmengine_recipes(recipe):
-    configs, steps_per_epoch, total_steps = MMENGINE[recipe]
-    theirs = mmengine_rates(0.02, configs, steps_per_epoch, total_steps)
-    schedule = from_mmengine(0.02, configs, steps_per_epoch=steps_per_epoch)
-    assert_agrees(schedule, range(total_steps), theirs)
-
-
-@pytest.mark.parametrize("form", ["class", "scoped", "to_dict"])
-def test_mmengine_types_of_every_form(form):
-    configs, steps_per_epoch, total_steps = MMENGINE["constant warmup"]
-    theirs = mmengine_rates(0.02, configs, steps_per_epoch, total_steps)
-    if form == "class":
-        configs = [config | {"type": getattr(mm, config["type"])} for config in configs]
-    if form == "scoped":
-        configs = [config | {"type": f"mmengine.{config['type']}"} for config in configs]
-    if form == "to_dict":
-        configs = Config({"param_scheduler": configs}).to_dict()["param_scheduler"]
-    for handed_in in (configs, Config({"param_scheduler": configs}).param_scheduler):
-        schedule = from_mmengine(0.02, handed_in, steps_per_epoch=steps_per_epoch)
-        assert_agrees(schedule, range(total_steps), theirs)
-
-
-@given(
-    warmup=st.integers(3, 30), factor=st.floats(0.01, 1.0), gamma=st.floats(0.1, 1.2),
-    milestones=INCREASING, steps_per_epoch=st.integers(1, 7), by_epoch=st.booleans(),
-    kind=st.sampled_from(["LinearLR", "ConstantLR"]),
-)  # fmt: skip
-@settings(deadline=None, max_examples=150)
-def test_random_mmengine(warmup, factor, gamma, milestones, steps_per_epoch, by_epoch, kind):
-    name = "start_factor" if kind == "LinearLR" else "factor"
-    configs = [
-        {"type": kind, name: factor, "by_epoch": False, "end": warmup},
-        {"type": "MultiStepLR", "gamma": gamma, "by_epoch": by_epoch,
-         "milestones": [warmup + milestone for milestone in milestones]},
-    ]  # fmt: skip
-    theirs = mmengine_rates(0.3, configs, steps_per_epoch, 300)
-    schedule = from_mmengine(0.3, configs, steps_per_epoch=steps_per_epoch)
-    assert_agrees(schedule, range(300), theirs)
 
 
 def learning_rate_message():

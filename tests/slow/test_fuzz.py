@@ -51,7 +51,7 @@ CALLS = {
     "get_state": (o.get_state, mostly(st.just(STATE)), mostly(st.none())),
     "set_schedule": (o.set_schedule, mostly(st.just(STATE)), SCHEDULE, mostly(st.none())),
     "from_mmengine": (
-        lambda r, p, n: interop.from_mmengine(r, p, steps_per_epoch=n),
+        lambda r, p, n: interop.from_mmengine(p, base_lr=r, steps_per_epoch=n),
         RATE,
         mostly(
             st.builds(
