@@ -56,7 +56,7 @@ def test_a_ramp_of_one_step():
 
 def test_a_base_that_is_no_path(tmp_path):
     (tmp_path / "a.yaml").write_text("_BASE_: [1, 2]\nSOLVER: {BASE_LR: 0.1}\n")
-    with pytest.raises(TypeError, match=r"_BASE_ must be a path, got \[1, 2\]"):
+    with pytest.raises(TypeError, match=r"_BASE_ must be a path, got 1 of type int"):
         from_detectron2(str(tmp_path / "a.yaml"))
 
 
@@ -70,15 +70,6 @@ def test_a_decay_is_shown_as_far_as_the_training_goes(length, tmp_path, capsys):
     path.write_text(f"model {{ a: 1 }} {CONFIG % length}")
     main(["show", "--pipeline-config", str(path)])
     assert len(capsys.readouterr().out.splitlines()) == 11
-
-
-def test_a_config_without_a_length(tmp_path, capsys):
-    path = tmp_path / "pipeline.config"
-    path.write_text(
-        "train_config { learning_rate { constant_learning_rate { learning_rate: 1 } } }"
-    )
-    main(["show", "--pipeline-config", str(path)])
-    assert capsys.readouterr().out.split()[-1] == "1.0"
 
 
 def test_a_warmup_of_one_step():

@@ -10,7 +10,6 @@ import optax
 import pytest
 
 import optax_stepping as o
-from optax_stepping import __main__ as command_line
 
 T, V = TypeError, ValueError
 S = o.manual_stepping([10, 20], [0.1, 0.01, 0.001], warmup_steps=5)
@@ -273,10 +272,12 @@ BY_NAME = {
     "manual_stepping": ["warmup_steps", "warmup_init_value", "interpolate"],
     "scale_by_stepping": ["flip_sign"],
     "stack": ["num_stages"],
+    "from_detectron2": ["tolerance"],
     "from_fvcore": ["num_updates"],
     "from_mmengine": ["steps_per_epoch"],
     "from_optax": ["interpolate"],
     "from_optax_exponential_decay": ["end_value", "total_steps"],
+    "from_tf_object_detection": ["total_steps", "tolerance"],
     "from_torch": ["param_group", "steps_per_epoch", "warmup"],
 }
 
@@ -287,40 +288,3 @@ def test_what_is_given_by_name_only():
         by_name = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
         assert by_name == BY_NAME.get(name, []), name
         assert not any(p.kind is p.POSITIONAL_ONLY for p in parameters), name
-
-
-SHOW = ["show", "--boundaries", "10,20", "--rates", "0.1,0.01,0.001"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        ([], "command"),
-        (["draw"], "draw"),
-        (["show"], "--boundaries and --rates"),
-        (SHOW[:3], "--boundaries and --rates"),
-        ([*SHOW, "--rates", "0.1"], "1 rates for 2 boundaries"),
-        ([*SHOW, "--rates", "0.1,x,0.2"], "--rates"),
-        ([*SHOW, "--rates", "0.1,nan,0.2"], "rates[1] must be finite, got nan"),
-        ([*SHOW, "--boundaries", "20,10"], "boundaries[1] = 10"),
-        ([*SHOW, "--boundaries", "1.5,10"], "--boundaries"),
-        ([*SHOW, "--warmup-steps", "10"], "warmup_steps = 10"),
-        ([*SHOW, "--warmup-steps", "x"], "--warmup-steps"),
-        ([*SHOW, "--warmup-init-value", "0.1"], "--warmup-init-value has no effect"),
-        ([*SHOW, "--warmup", "--warmup-steps", "3"], "exclude each other"),
-        ([*SHOW, "--total-steps", "0"], "0 is not positive"),
-        ([*SHOW, "--png", "a.pdf"], "does not end in .png"),
-        ([*SHOW, "--png", "nowhere/a.png"], "no folder"),
-        ([*SHOW, "--pipeline-config", "a.config"], "--boundaries has no effect"),
-        (["show", "--pipeline-config", "nowhere.config"], "nowhere.config"),
-        ([*SHOW, "--colour", "red"], "--colour"),
-    ],
-)
-def test_the_command_line(arguments, words, capsys):
-    with pytest.raises(SystemExit) as stop:
-        command_line.main(arguments)
-    printed = capsys.readouterr()
-    assert stop.value.code == 2
-    assert words in printed.err
-    assert printed.err.count("\n") == 1
-    assert printed.out == ""
