@@ -4,6 +4,7 @@ import math
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 from hypothesis import given
@@ -426,7 +427,7 @@ SOLVERS = [
     ({"RESCALE_INTERVAL": 1}, TypeError, "RESCALE_INTERVAL must be True or False, got 1"),
     (COSINE | {"BASE_LR_END": 0.02}, ValueError, "must lie between 0 and BASE_LR = 0.01, got 0.02"),
     (COSINE | {"BASE_LR": 0}, ValueError, "must lie between 0 and BASE_LR = 0.0"),
-    (COSINE, ValueError, "from step 1000 to 39999.*tolerance=1e-3"),
+    (COSINE, ValueError, "cfg: WarmupCosineLR: .* 1000 to 39999.*tolerance=1e-3"),
     ("SOLVER:\n  STEPS: !!python/object/apply:os.system [ls]\n", ValueError, "'!!object/apply:os"),
     ("SOLVER: !mine [ls]", ValueError, "not YAML that can be read safely: could not determine"),
     ("a: [1, 2\n", ValueError, "the text is not YAML .*line 2"),
@@ -661,6 +662,30 @@ def test_keras_stages_start_after_a_boundary_and_before_the_end():
 def test_keras_configs_that_are_refused(config, message):
     with pytest.raises(ValueError, match=message):
         from_keras(config)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: from_detectron2(COSINE | {"MAX_ITER": 90, "WARMUP_ITERS": 9}, tolerance=1e-2),
+        lambda: from_detectron2({"STEPS": [6], "MAX_ITER": 9, "WARMUP_ITERS": 4}),
+        lambda: from_tf_object_detection(MANUAL),
+        lambda: from_tf_object_detection("exponential_decay_learning_rate { }"),
+        lambda: from_tf_object_detection("exponential_decay_learning_rate { }", total_steps=9),
+    ],
+)
+def test_read_inside_jit_and_without_transfers(make):
+    expected, found = make(), []
+
+    @jax.jit
+    def inside():
+        found.append(make())
+        return found[0].rates
+
+    with jax.transfer_guard("disallow"):
+        found.append(make())
+    inside()
+    assert all(same(schedule, expected) for schedule in found)
 
 
 def test_no_framework_is_imported():

@@ -60,7 +60,10 @@ def from_detectron2(cfg: Any, *, tolerance: float | None = None) -> SteppingSche
     with np.errstate(all="ignore"):  # from_table refuses what is not finite
         multiplier = _polynomial if name == "WarmupPolyLR" else _with_warmup
         rates = solver.BASE_LR * multiplier(solver, counts)
-    return from_table(rates, tolerance=tolerance)
+    try:
+        return from_table(rates, tolerance=tolerance)
+    except ValueError as error:
+        raise ValueError(f"cfg: {name}: {error}") from None
 
 
 # Of Detectron2, and of its project DeepLab.
