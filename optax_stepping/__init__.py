@@ -11,7 +11,7 @@ from optax_stepping._live import (
 )
 from optax_stepping._manual_stepping import manual_stepping
 from optax_stepping._runtime_check import check
-from optax_stepping._schedule import SteppingSchedule
+from optax_stepping._schedule import SteppingSchedule, as_function
 from optax_stepping._stack import pad, stack, unpad, unstack
 from optax_stepping._table import from_function, from_table
 from optax_stepping._view import describe, plot
@@ -21,6 +21,7 @@ __version__ = "0.1.0"
 __all__ = [
     "SteppingSchedule",
     "SteppingState",
+    "as_function",
     "check",
     "describe",
     "from_function",

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +12,14 @@ from jax.core import Tracer
 INT32_MAX = 2**31 - 1
 
 
-def is_traced(value: Any) -> bool:
+def is_traced(value: object) -> TypeGuard[jax.Array]:
     """Whether ``value`` is only known when the compiled program runs."""
     return isinstance(value, Tracer)
+
+
+def known(leaf: Any) -> Any:
+    """``leaf`` on the host; a tracer as it is. An explicit transfer, which no guard refuses."""
+    return leaf if is_traced(leaf) else np.asarray(jax.device_get(leaf))
 
 
 def is_real(dtype: Any) -> bool:
@@ -48,7 +53,7 @@ def scalar(name: str, value: Any, example: str) -> Any:
     if isinstance(value, np.ndarray | jax.Array | np.generic):
         if value.ndim:
             raise bad_value(name, "be a scalar", f"shape {value.shape}", f"write {example}")
-        return value if is_traced(value) else value.item()
+        return value if is_traced(value) else known(value).item()
     return value
 
 
@@ -102,26 +107,34 @@ def sequence(name: str, values: Any, example: str) -> Sequence[Any]:
 def check_leaves(boundaries: jax.Array, rates: jax.Array, ramps: jax.Array) -> None:
     """Refuses a batch, and what ``replace`` may have brought together."""
     if boundaries.ndim != 1:
-        raise ValueError(
-            f"schedule: this is a batch of schedules (boundaries have shape {boundaries.shape}); "
-            f"evaluate it under jax.vmap, as in jax.vmap(lambda schedule: schedule(count))(batch)."
+        raise bad_value(
+            "schedule",
+            "be one schedule",
+            f"a batch of schedules (boundaries have shape {boundaries.shape})",
+            "evaluate it under jax.vmap, as in jax.vmap(lambda schedule: schedule(count))(batch)",
         )
-    length = boundaries.size
-    if rates.shape != (length + 1,) or ramps.shape != (length,):
-        raise ValueError(
-            f"schedule: {length} boundaries go with rates of shape ({length + 1},) and ramps of "
-            f"shape ({length},), got {rates.shape} and {ramps.shape}; replace all three, or "
-            f"write manual_stepping(boundaries, rates)."
+    n = boundaries.size
+    if rates.shape != (n + 1,) or ramps.shape != (n,):
+        raise bad_value(
+            "schedule",
+            f"have rates of shape ({n + 1},) and ramps of shape ({n},) for its {n} boundaries",
+            f"{rates.shape} and {ramps.shape}",
+            "replace all three, or write manual_stepping(boundaries, rates)",
         )
-    # Ramps may be integers: code that casts all leaves of a state alike makes that of bools.
-    known = jnp.issubdtype(ramps.dtype, jnp.integer) or ramps.dtype == bool
-    if not jnp.issubdtype(boundaries.dtype, jnp.integer) or not known:
-        raise TypeError(
-            f"schedule: boundaries must be integers and ramps bools, got {boundaries.dtype} and "
-            f"{ramps.dtype}; write boundaries.astype(jnp.int32), ramps.astype(bool)."
+    if not jnp.issubdtype(boundaries.dtype, jnp.integer):
+        raise bad_kind(
+            "schedule",
+            "have integers as boundaries",
+            boundaries.dtype,
+            "write boundaries.astype(jnp.int32)",
         )
     if not is_real(rates.dtype):
-        raise TypeError(
-            f"schedule: rates must be real numbers, got {rates.dtype}; write "
-            f"rates.astype(jnp.float32)."
+        raise bad_kind(
+            "schedule",
+            "have real numbers as rates",
+            rates.dtype,
+            "write rates.astype(jnp.float32)",
         )
+    # Integers, too: code that casts all leaves of a state alike makes them of bools.
+    if ramps.dtype != bool and not jnp.issubdtype(ramps.dtype, jnp.integer):
+        raise bad_kind("schedule", "have bools as ramps", ramps.dtype, "write ramps.astype(bool)")

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_stepping._arguments import INT32_MAX, is_real, shown
+from optax_stepping._arguments import INT32_MAX, bad_kind, is_real, shown
 
 
 def on_host(count: Any) -> tuple[Any, Any]:
@@ -18,9 +18,11 @@ def on_host(count: Any) -> tuple[Any, Any]:
     if isinstance(count, int) and not isinstance(count, bool):
         return min(max(count, 0), INT32_MAX), None
     if not isinstance(count, bool | float | np.ndarray | np.generic):
-        raise TypeError(
-            f"count must be a number or an array of numbers, got {shown(count)}; write an int, or "
-            f"an array such as jnp.arange(10)."
+        raise bad_kind(
+            "count",
+            "be a number or an array of numbers",
+            shown(count),
+            "write an int, or an array such as jnp.arange(10)",
         )
     count = np.asarray(count)
     _check_dtype(count.dtype)
@@ -50,7 +52,9 @@ def at_least_single(dtype: Any) -> Any:
 
 def _check_dtype(dtype: np.dtype) -> None:
     if not is_real(dtype):
-        raise TypeError(
-            f"count must have an integer or floating dtype, got {dtype}; counts are optimizer "
-            f"steps, such as 0, 1, 2."
+        raise bad_kind(
+            "count",
+            "have an integer or floating dtype",
+            dtype,
+            "counts are optimizer steps: write 0, 1, 2",
         )

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from optax_stepping._arguments import integer, is_traced, sequence
+from optax_stepping._arguments import bad_value, integer, is_traced, known, sequence
 from optax_stepping._pieces import Piece, delayed, in_sequence, pieces_of, section, to_schedule
 from optax_stepping._schedule import SteppingSchedule, check_schedule
 
@@ -44,19 +44,23 @@ def join(schedules: Sequence[SteppingSchedule], boundaries: Sequence[int]) -> St
     """
     schedules = sequence("schedules", schedules, "[schedule, ...]")
     if not schedules:
-        raise ValueError("schedules must not be empty; write join([schedule, ...], [1000]).")
+        raise bad_value("schedules", "not be empty", "[]", "write join([schedule, ...], [1000])")
     curves = [_pieces(f"schedules[{i}]", schedule) for i, schedule in enumerate(schedules)]
     steps = _steps(boundaries)
     if len(steps) != len(curves) - 1:
-        raise ValueError(
-            f"boundaries must be one fewer than schedules, got {len(steps)} for {len(curves)} "
-            f"schedules; write {len(curves) - 1}: where each but the first starts."
+        raise bad_value(
+            "boundaries",
+            "be one fewer than schedules",
+            f"{len(steps)} for {len(curves)} schedules",
+            f"write {len(curves) - 1}: where each but the first starts",
         )
     for i, (before, step) in enumerate(itertools.pairwise(steps), 1):
         if step <= before:
-            raise ValueError(
-                f"boundaries must be strictly increasing, got boundaries[{i}] = {step} after "
-                f"boundaries[{i - 1}] = {before}; write each step once, in ascending order."
+            raise bad_value(
+                "boundaries",
+                "be strictly increasing",
+                f"boundaries[{i}] = {step} after boundaries[{i - 1}] = {before}",
+                "write each step once, in ascending order",
             )
     return to_schedule(in_sequence(curves, steps))
 
@@ -95,9 +99,11 @@ def shift(schedule: SteppingSchedule, steps: int) -> SteppingSchedule:
     """
     pieces = _pieces("schedule", schedule)
     if is_traced(steps):
-        raise ValueError(
-            "steps must be known, got a traced value; shift outside of jit, or call "
-            "schedule(count + steps)."
+        raise bad_value(
+            "steps",
+            "be known",
+            "a traced value",
+            "shift outside jit, or call schedule(count + steps)",
         )
     steps = integer("steps", steps, low=-(2**31), example="1000")
     if steps >= 0:
@@ -107,11 +113,13 @@ def shift(schedule: SteppingSchedule, steps: int) -> SteppingSchedule:
 
 def _steps(boundaries: Any) -> list[int]:
     if isinstance(boundaries, np.ndarray | jax.Array) and not is_traced(boundaries):
-        boundaries = boundaries.tolist()
+        boundaries = known(boundaries).tolist()
     if is_traced(boundaries) or any(map(is_traced, sequence("boundaries", boundaries, "[1000]"))):
-        raise ValueError(
-            "boundaries must be known, got traced values; join outside of jit, or join functions: "
-            "optax.join_schedules."
+        raise bad_value(
+            "boundaries",
+            "be known",
+            "traced values",
+            "join outside jit, or join functions: optax.join_schedules",
         )
     return [
         integer(f"boundaries[{i}]", boundary, example="[1000]")
@@ -122,15 +130,19 @@ def _steps(boundaries: Any) -> list[int]:
 def _pieces(name: str, schedule: Any) -> list[Piece]:
     check_schedule(name, schedule)
     if is_traced(schedule.boundaries) or is_traced(schedule.ramps):
-        raise ValueError(
-            f"{name} must have known boundaries and ramps, got the traced {schedule!r}; build it "
-            f"outside of jit (its rates may be traced), or join functions: optax.join_schedules."
+        raise bad_value(
+            name,
+            "have known boundaries and ramps",
+            f"the traced {schedule!r}",
+            "build it outside jit (its rates may be traced), or join functions: "
+            "optax.join_schedules",
         )
-    boundaries, ramps = np.asarray(schedule.boundaries), np.asarray(schedule.ramps)
+    boundaries, rates, ramps = map(known, (schedule.boundaries, schedule.rates, schedule.ramps))
     if boundaries.ndim != 1:
-        raise ValueError(
-            f"{name} must be one schedule, got a batch of shape {boundaries.shape[:-1]}; take its "
-            f"members from unstack(batch), and stack what comes out."
+        raise bad_value(
+            name,
+            "be one schedule",
+            f"a batch of shape {boundaries.shape[:-1]}",
+            "take its members from unstack(batch), and stack what comes out",
         )
-    rates = schedule.rates if is_traced(schedule.rates) else np.asarray(schedule.rates)
     return pieces_of(boundaries, rates, ramps)

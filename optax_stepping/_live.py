@@ -8,7 +8,7 @@ import numpy as np
 import optax
 from jax import export
 
-from optax_stepping._arguments import check_flag, is_traced, shown
+from optax_stepping._arguments import bad_kind, bad_value, check_flag, is_traced, shown
 from optax_stepping._schedule import SteppingSchedule, check_schedule
 from optax_stepping._stack import pad
 
@@ -244,20 +244,25 @@ def _is_state(tree: Any) -> bool:
 
 def _check_state(state: Any) -> None:
     if not _is_state(state):
-        raise TypeError(
-            f"the state of a schedule must be a SteppingState, got {shown(state)}. Where a "
-            f"schedule function is expected, write the schedule itself, optax.adamw(schedule); "
-            f"stateful(schedule) goes into optax.inject_hyperparams(optax.adamw)(...). To hold a "
-            f"rate, write set_schedule(opt_state, manual_stepping([], [0.1]))."
+        raise bad_kind(
+            "the state of a schedule",
+            "be a SteppingState",
+            shown(state),
+            "where a schedule function is expected, write the schedule itself, "
+            "optax.adamw(schedule); stateful(schedule) goes into "
+            "optax.inject_hyperparams(optax.adamw)(...); to hold a rate, write "
+            "set_schedule(opt_state, manual_stepping([], [0.1]))",
         )
 
 
 def _find(opt_state: Any, name: str | tuple[str, ...] | None) -> tuple[Any, SteppingState]:
     words = (name,) if isinstance(name, str) else () if name is None else name
     if not isinstance(words, tuple) or not all(isinstance(word, str) for word in words):
-        raise TypeError(
-            f"name must be a word or a tuple of words, got {shown(name)}; write "
-            f'"learning_rate" or ("decoder", "learning_rate").'
+        raise bad_kind(
+            "name",
+            "be a word or a tuple of words",
+            shown(name),
+            'write "learning_rate" or ("decoder", "learning_rate")',
         )
     flat = jax.tree_util.tree_flatten_with_path(opt_state, is_leaf=_is_state)[0]
     states = [(path, leaf) for path, leaf in flat if _is_state(leaf)]
@@ -266,17 +271,23 @@ def _find(opt_state: Any, name: str | tuple[str, ...] | None) -> tuple[Any, Step
         return found[0]
     paths = ", ".join(f"opt_state{jax.tree_util.keystr(path)}" for path, _ in states)
     if not states:
-        raise ValueError(
-            "opt_state holds no SteppingState; make the optimizer with "
-            "scale_by_stepping(schedule), or with optax.inject_hyperparams and stateful(schedule), "
-            "and restore a checkpoint into such a state."
+        raise bad_value(
+            "opt_state",
+            "hold a SteppingState",
+            "none",
+            "make the optimizer with scale_by_stepping(schedule), or with "
+            "optax.inject_hyperparams and stateful(schedule), and restore a checkpoint into such "
+            "a state",
         )
     if not found:
-        raise ValueError(f"name = {name!r} occurs in no path; there are: {paths}.")
+        raise bad_value("name", "occur in a path", repr(name), f"there are: {paths}")
     several = ", ".join(f"opt_state{jax.tree_util.keystr(path)}" for path, _ in found)
-    raise ValueError(
-        f"name = {name!r} fits {len(found)} states: {several}; write a word of one path that the "
-        f'others have not, such as name="learning_rate", or several: ("decoder", "learning_rate").'
+    raise bad_value(
+        "name",
+        "fit one state",
+        f"{name!r}, which fits {len(found)}: {several}",
+        "write a word of one path that the others have not, such as "
+        'name="learning_rate", or several: ("decoder", "learning_rate")',
     )
 
 
@@ -291,21 +302,26 @@ def _fitted(schedule: SteppingSchedule, state: SteppingState) -> SteppingSchedul
     """The schedule padded to the shape of the state, or a refusal."""
     room, stages = np.shape(state.rates)[-1], np.shape(schedule.rates)[-1]
     if stages > room:
-        raise ValueError(
-            f"schedule has {stages} stages, the state has room for {room}; start the training "
-            f"with pad(schedule, num_stages={stages}) or more, shift away stages that are over, or "
-            f"make a new state, which compiles the step again."
+        raise bad_value(
+            "schedule",
+            f"fit into the {room} stages of the state",
+            f"{stages} stages",
+            f"start the training with pad(schedule, num_stages={stages}) or more, shift away "
+            f"stages that are over, or make a new state, which compiles the step again",
         )
     if np.shape(schedule.rates)[:-1] != np.shape(state.rates)[:-1]:
-        raise ValueError(
-            f"schedule has the batch shape {np.shape(schedule.rates)[:-1]}, the state has "
-            f"{np.shape(state.rates)[:-1]}; write stack([...]) with a schedule for every member of "
-            f"the state."
+        raise bad_value(
+            "schedule",
+            f"have the batch shape {np.shape(state.rates)[:-1]} of the state",
+            np.shape(schedule.rates)[:-1],
+            "write stack([...]) with a schedule for every member of the state",
         )
     if schedule.rates.dtype != state.rates.dtype:
-        raise TypeError(
-            f"schedule has rates of {schedule.rates.dtype}, the state has {state.rates.dtype}; "
-            f"make both with, or both without, jax_enable_x64."
+        raise bad_kind(
+            "schedule",
+            f"have rates of {state.rates.dtype}, as the state has",
+            schedule.rates.dtype,
+            "make both with, or both without, jax_enable_x64",
         )
     return pad(schedule, room)
 

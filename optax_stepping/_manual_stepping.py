@@ -1,5 +1,6 @@
 """Arguments in, a checked schedule out."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,10 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from optax_stepping._arguments import (
+    bad_kind,
+    bad_value,
     check_flag,
     integer,
     is_real,
     is_traced,
+    known,
     real,
     scalar,
     sequence,
@@ -93,10 +97,12 @@ def manual_stepping(
     levels = _checked_rates(rates)
     num_boundaries, num_rates = len(starts), len(levels)
     if num_rates != num_boundaries + 1:
-        raise ValueError(
-            f"rates must have one entry more than boundaries, got {num_rates} rates for "
-            f"{num_boundaries} boundaries; write {num_boundaries + 1} rates: one before the "
-            f"first boundary and one from each boundary on."
+        raise bad_value(
+            "rates",
+            "have one entry more than boundaries",
+            f"{num_rates} rates for {num_boundaries} boundaries",
+            f"write {num_boundaries + 1} rates: one before the first boundary and one from each "
+            f"boundary on",
         )
     ramps = _checked_interpolate(interpolate, num_boundaries)
     if warmup and num_boundaries:
@@ -106,10 +112,12 @@ def manual_stepping(
     init_value = _checked_rate("warmup_init_value", warmup_init_value)
     if is_traced(steps) or steps > 0:
         if warmup:
-            raise ValueError(
-                f"warmup=True and warmup_steps={steps} exclude each other; write "
-                f"warmup=True to ramp from rates[0] to rates[1] up to boundaries[0], or "
-                f"warmup_steps to ramp from warmup_init_value to rates[0]."
+            raise bad_value(
+                "warmup and warmup_steps",
+                "not be given together",
+                f"warmup=True and warmup_steps={steps}",
+                "write warmup=True to ramp from rates[0] to rates[1] up to boundaries[0], or "
+                "warmup_steps to ramp from warmup_init_value to rates[0]",
             )
         starts = _prepend(steps, starts, jnp.int32)
         levels = _prepend(init_value, levels, levels.dtype)
@@ -118,29 +126,40 @@ def manual_stepping(
 
 
 def _checked_boundaries(boundaries: Any) -> Any:
-    boundaries = _one_dimensional("boundaries", boundaries, "[1000, 2000]")
-    if is_traced(boundaries):
-        return _traced_integers("boundaries", boundaries)
+    values = _entries("boundaries", boundaries, "[1000, 2000]")
+    if is_traced(values):
+        return _traced_integers("boundaries", values)
     remedy = "the first stage starts at 0 by itself: leave this boundary and the rate before it out"
     steps = []
-    for i, boundary in enumerate(boundaries):
+    for i, value in enumerate(values):
         here = f"boundaries[{i}]"
-        steps.append(integer(here, boundary, low=1, example="[1000, 2000]", remedy=remedy))
-        if i and steps[i] <= steps[i - 1]:
-            raise ValueError(
-                f"boundaries must be strictly increasing, got {here} = {steps[i]} after "
-                f"boundaries[{i - 1}] = {steps[i - 1]}; write each step once, in ascending order."
+        step = scalar(here, value, "1000")
+        if is_traced(step):
+            steps.append(_traced_integers(here, step))
+        else:
+            steps.append(integer(here, step, low=1, example="[1000, 2000]", remedy=remedy))
+    numbers = [(i, step) for i, step in enumerate(steps) if not is_traced(step)]
+    for (i, before), (j, step) in itertools.pairwise(numbers):
+        if step <= before:
+            raise bad_value(
+                "boundaries",
+                "be strictly increasing",
+                f"boundaries[{j}] = {step} after boundaries[{i}] = {before}",
+                "write each step once, in ascending order",
             )
-    return np.asarray(steps, np.int32)
+    return _stacked(steps, jnp.int32)
 
 
 def _checked_rates(rates: Any) -> Any:
-    values = _one_dimensional("rates", rates, "[0.1, 0.01]")
+    values = _entries("rates", rates, "[0.1, 0.01]")
     if is_traced(values):
         return _traced_reals("rates", values)
-    if not values:
-        raise ValueError("rates must not be empty; write one rate, as in [0.1], for a constant.")
-    return np.stack([_checked_rate(f"rates[{i}]", rate) for i, rate in enumerate(values)])
+    if not len(values):
+        raise bad_value(
+            "rates", "not be empty", "[]", "write one rate, as in [0.1], for a constant"
+        )
+    checked = [_checked_rate(f"rates[{i}]", rate) for i, rate in enumerate(values)]
+    return _stacked(checked, jnp.result_type(float))
 
 
 def _checked_rate(name: str, rate: Any) -> Any:
@@ -151,12 +170,11 @@ def _checked_rate(name: str, rate: Any) -> Any:
     dtype = np.dtype(jnp.result_type(float))
     largest = float(np.finfo(dtype).max)
     if abs(real(name, rate, "0.1")) > largest:
-        raise ValueError(
-            f"{name} must fit into {dtype}, got {shown(rate)}; write at most {largest:.3g} in "
-            f"magnitude."
+        raise bad_value(
+            name, f"fit into {dtype}", shown(rate), f"write at most {largest:.3g} in magnitude"
         )
     if rate != 0 and dtype.type(rate) == 0:
-        raise ValueError(f"{name} must not vanish in {dtype}, got {rate!r}; write 0.0 for none.")
+        raise bad_value(name, f"not vanish in {dtype}", repr(rate), "write 0.0 for none")
     return dtype.type(rate)
 
 
@@ -165,22 +183,21 @@ def _checked_interpolate(interpolate: Any, num_boundaries: int) -> Any:
         return np.full(num_boundaries, interpolate, bool)
     if isinstance(interpolate, jax.Array) and not interpolate.ndim:
         interpolate = jnp.broadcast_to(interpolate, num_boundaries)
-    ramps = _one_dimensional("interpolate", interpolate, "[True, False]")
-    if len(ramps) != num_boundaries:
-        raise ValueError(
-            f"interpolate must be one bool, or one for every stage but the last: got "
-            f"{len(ramps)} for {num_boundaries} boundaries; write {num_boundaries} bools."
+    values = _entries("interpolate", interpolate, "[True, False]")
+    if len(values) != num_boundaries:
+        raise bad_value(
+            "interpolate",
+            "be one bool, or one for every stage but the last",
+            f"{len(values)} for {num_boundaries} boundaries",
+            f"write {num_boundaries} bools",
         )
-    if is_traced(ramps):
-        if ramps.dtype != bool:
-            raise TypeError(
-                f"interpolate must be bools, got dtype {ramps.dtype}; write "
-                f"interpolate.astype(bool)."
-            )
-        return ramps
+    if is_traced(values):
+        return _traced_flags("interpolate", values)
+    ramps = [scalar(f"interpolate[{i}]", ramp, "True") for i, ramp in enumerate(values)]
     for i, ramp in enumerate(ramps):
-        check_flag(f"interpolate[{i}]", ramp)
-    return np.asarray(ramps, bool)
+        check = _traced_flags if is_traced(ramp) else check_flag
+        check(f"interpolate[{i}]", ramp)
+    return _stacked(ramps, bool)
 
 
 def _checked_warmup_steps(warmup_steps: Any, boundaries: Any) -> Any:
@@ -191,57 +208,68 @@ def _checked_warmup_steps(warmup_steps: Any, boundaries: Any) -> Any:
         "warmup_steps", warmup_steps, example="500", remedy="write 0 for no warmup"
     )
     if not is_traced(boundaries) and boundaries.size and warmup_steps >= boundaries[0]:
-        raise ValueError(
-            f"warmup_steps must be below the first boundary, got warmup_steps = {warmup_steps} "
-            f"with boundaries[0] = {boundaries[0]}; shorten the warmup or move the boundary "
-            f"(boundaries count from step 0, not from the end of the warmup)."
+        raise bad_value(
+            "warmup_steps",
+            "be below the first boundary",
+            f"warmup_steps = {warmup_steps} with boundaries[0] = {boundaries[0]}",
+            "shorten the warmup or move the boundary (boundaries count from step 0, not from the "
+            "end of the warmup)",
         )
     return warmup_steps
 
 
-def _one_dimensional(name: str, values: Any, example: str) -> Any:
-    """``values`` as a list of Python numbers, or as a 1-D tracer."""
+def _entries(name: str, values: Any, example: str) -> Any:
+    """``values`` as a list, in which numbers and tracers may mix, or as one tracer."""
     if not isinstance(values, np.ndarray | jax.Array):
-        values = list(sequence(name, values, example))
-        if not any(map(is_traced, values)):
-            return [scalar(f"{name}[{i}]", value, "a number") for i, value in enumerate(values)]
-        return jnp.stack([_scalar_tracer(f"{name}[{i}]", value) for i, value in enumerate(values)])
+        return list(sequence(name, values, example))
     if values.ndim != 1:
-        raise ValueError(
-            f"{name} must be one-dimensional, got shape {values.shape}; write a list such as "
-            f"{example}, and optax_stepping.stack for several schedules at once."
+        raise bad_value(
+            name,
+            "be one-dimensional",
+            f"shape {values.shape}",
+            f"write a list such as {example}, and optax_stepping.stack for several schedules at "
+            f"once",
         )
-    return values if is_traced(values) else values.tolist()
-
-
-def _scalar_tracer(name: str, value: Any) -> jax.Array:
-    """An entry of a list in which others are traced."""
-    if not isinstance(value, bool | int | float | np.ndarray | np.generic | jax.Array):
-        raise TypeError(f"{name} must be a number, got {shown(value)}; write it as in [1, x].")
-    scalar(name, value, "a number")
-    whole = isinstance(value, float) and value.is_integer() and name.startswith("boundaries")
-    return jnp.asarray(int(value) if whole else value)
+    return values if is_traced(values) else known(values).tolist()
 
 
 def _traced_integers(name: str, values: jax.Array) -> jax.Array:
     if not jnp.issubdtype(values.dtype, jnp.integer):
-        raise TypeError(
-            f"{name} must be integers, got dtype {values.dtype}; {name} count optimizer "
-            f"steps: write {name}.astype(jnp.int32)."
+        raise bad_kind(
+            name,
+            "be integers" if values.ndim else "be an integer",
+            f"dtype {values.dtype}",
+            f"counts are optimizer steps: write {name}.astype(jnp.int32)",
         )
     return values.astype(jnp.int32)
 
 
 def _traced_reals(name: str, values: jax.Array) -> jax.Array:
     if not is_real(values.dtype):
-        raise TypeError(
-            f"{name} must be real numbers, got dtype {values.dtype}; write "
-            f"{name}.astype(jnp.float32)."
+        raise bad_kind(
+            name,
+            "be real numbers" if values.ndim else "be a real number",
+            f"dtype {values.dtype}",
+            f"write {name}.astype(jnp.float32)",
         )
     return values.astype(jnp.result_type(float))
 
 
+def _traced_flags(name: str, values: jax.Array) -> jax.Array:
+    if values.dtype != bool:
+        must = "be bools" if values.ndim else "be a bool"
+        raise bad_kind(name, must, f"dtype {values.dtype}", f"write {name}.astype(bool)")
+    return values
+
+
+def _stacked(entries: list[Any], dtype: Any) -> Any:
+    """In NumPy where all is known, so that it can be checked."""
+    xp = jnp if any(map(is_traced, entries)) else np
+    return (
+        xp.stack([xp.asarray(entry, dtype) for entry in entries]) if entries else np.zeros(0, dtype)
+    )
+
+
 def _prepend(first: Any, rest: Any, dtype: Any) -> Any:
-    """``first`` before ``rest``: in NumPy where all is known, so that it can be checked."""
     xp = jnp if is_traced(first) or is_traced(rest) else np
     return xp.concatenate([xp.asarray([first], dtype), rest])

@@ -97,7 +97,7 @@ def to_schedule(pieces: Sequence[Piece]) -> SteppingSchedule:
     dtype = np.dtype(jnp.result_type(float))
     return manual_stepping(
         [piece.start for piece in stages[1:]],
-        [p.value if is_traced(p.value) else _rounded(p.value, dtype) for p in stages],
+        [_rounded(piece.value, dtype) for piece in stages],
         interpolate=[piece.end_value is not None for piece in stages[:-1]],
     )
 
@@ -123,8 +123,10 @@ def _same(a: Any, b: Any) -> bool:
     return a is b or (not (is_traced(a) or is_traced(b)) and a == b)
 
 
-def _rounded(value: float, dtype: np.dtype) -> Any:
+def _rounded(value: Any, dtype: np.dtype) -> Any:
     """Rounded once; what vanishes is 0 here, and what is too large is manual_stepping's to say."""
+    if is_traced(value):
+        return value
     with np.errstate(all="ignore"):
         rounded = dtype.type(value)
     return rounded if np.isfinite(rounded) else value

@@ -1,5 +1,6 @@
 """The schedule as data."""
 
+import operator
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -8,7 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax import export
 
-from optax_stepping._arguments import INT32_MAX, is_traced, real, shown
+from optax_stepping._arguments import (
+    INT32_MAX,
+    bad_kind,
+    bad_value,
+    is_real,
+    is_traced,
+    known,
+    real,
+    shown,
+)
 from optax_stepping._count import on_host
 from optax_stepping._rate import rates_at
 
@@ -60,21 +70,43 @@ class SteppingSchedule:
     rates: jax.Array
     ramps: jax.Array
 
+    # What a program is called that jits the schedule itself.
+    __name__ = "stepping_schedule"
+
     def __init__(self, boundaries: Any, rates: Any, ramps: Any) -> None:
+        # JAX puts whatever it likes into the leaves of a tree; NumPy's integers it would cut.
+        if isinstance(boundaries, np.ndarray):
+            _check_range(boundaries)
         # Past __setattr__, which refuses.
         vars(self).update(boundaries=boundaries, rates=rates, ramps=ramps)
 
-    def __setattr__(self, name: str, value: Any) -> NoReturn:
+    def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(
-            f"a schedule does not change: write schedule.replace({name}=...), got {name}."
+            f"a schedule does not change, got {name} = {shown(value)}; write "
+            f"schedule.replace({name}=...)."
         )
 
     def __delattr__(self, name: str) -> NoReturn:
         raise AttributeError(f"a schedule does not change, got del {name}.")
 
     def replace(self, **fields: Any) -> "SteppingSchedule":
-        """The schedule with other arrays in some of its three fields, unchecked."""
-        return SteppingSchedule(**(vars(self) | fields))
+        """Returns the schedule with other arrays in some of its three fields.
+
+        Lists and NumPy arrays become arrays of JAX. Values are not checked, but for boundaries
+        beyond int32.
+
+        Args:
+          **fields: new ``boundaries``, ``rates`` or ``ramps``.
+
+        Raises:
+          ValueError: a boundary does not fit into int32.
+          TypeError: a schedule has no such field.
+        """
+        boundaries = fields.get("boundaries")
+        if isinstance(boundaries, jax.Array) and not is_traced(boundaries):
+            _check_range(known(boundaries))
+        made = SteppingSchedule(**vars(self) | {k: _as_numpy(v) for k, v in fields.items()})
+        return make_schedule(*vars(made).values())
 
     __replace__ = replace  # copy.replace, from Python 3.13 on
 
@@ -103,52 +135,45 @@ class SteppingSchedule:
           TypeError: ``count`` is no real number or array of such.
           ValueError: this is a batch of schedules (call it under ``jax.vmap``).
         """
-        if type(self.boundaries) is np.ndarray:
-            _check_host_boundaries(self.boundaries)
         if isinstance(count, jax.Array) or (type(count) is int and 0 <= count <= INT32_MAX):
             return rates_at(self.boundaries, self.rates, self.ramps, count)
         count, unknown = on_host(count)
         found = rates_at(self.boundaries, self.rates, self.ramps, count)
         return found if unknown is None else jnp.where(unknown, jnp.nan, found)
 
-    def __mul__(self, factor: Any) -> "SteppingSchedule":
-        return self._scaled(factor, lambda xp: xp.multiply)
+    def __mul__(self, factor: jax.typing.ArrayLike) -> "SteppingSchedule":
+        return self._scaled("factor", factor, operator.mul)
 
     __rmul__ = __mul__
 
-    def __truediv__(self, divisor: Any) -> "SteppingSchedule":
-        return self._scaled(divisor, lambda xp: xp.true_divide)
+    def __truediv__(self, divisor: jax.typing.ArrayLike) -> "SteppingSchedule":
+        return self._scaled("divisor", divisor, operator.truediv)
 
-    def _scaled(self, factor: Any, operation: Callable[[Any], Any]) -> "SteppingSchedule":
-        if isinstance(factor, bool) or not isinstance(
-            factor, int | float | np.ndarray | np.generic | jax.Array
+    def _scaled(
+        self, name: str, number: Any, operation: Callable[[Any, Any], Any]
+    ) -> "SteppingSchedule":
+        if isinstance(number, bool) or not isinstance(
+            number, int | float | np.ndarray | np.generic | jax.Array
         ):
             return NotImplemented
-        if np.ndim(factor):
-            raise ValueError(
-                f"factor must be a scalar, got shape {np.shape(factor)}; to scale every member of "
-                f"a batch by its own, map: jax.vmap(lambda s, f: s * f)(batch, factors)."
+        if np.ndim(number):
+            raise bad_value(
+                name,
+                "be a scalar",
+                f"shape {np.shape(number)}",
+                "to scale every member of a batch by its own, map: "
+                "jax.vmap(lambda s, f: s * f)(batch, factors)",
             )
-        if is_traced(factor) or is_traced(self.rates):
-            factor = jnp.asarray(factor, self.rates.dtype)
-            return self.replace(rates=operation(jnp)(self.rates, factor))
-        real("factor", factor, "0.5")
-        rates = np.asarray(self.rates)
-        with np.errstate(all="ignore"):
-            rounded = rates.dtype.type(factor)
-            scaled = operation(np)(rates, rounded)
-        if not np.isfinite(rounded):
-            raise ValueError(f"factor must fit into {rates.dtype}, got {factor!r}; write 0.5, say.")
-        vanished = (scaled == 0) & (rates != 0) & (factor != 0)
-        lost = vanished | (np.isfinite(rates) & ~np.isfinite(scaled))
-        if lost.any():
-            index = tuple(np.argwhere(lost)[0].tolist())
-            raise ValueError(
-                f"factor = {factor!r} makes rates[{', '.join(map(str, index))}] = "
-                f"{rates[index]!s} {scaled[index]!s} in {rates.dtype}; write a factor that keeps "
-                f"it within {np.finfo(rates.dtype).tiny:.3g} .. {np.finfo(rates.dtype).max:.3g}."
-            )
-        return make_schedule(self.boundaries, scaled, self.ramps)
+        if is_traced(number):
+            if not is_real(number.dtype):
+                raise bad_kind(name, "be a real number", f"dtype {number.dtype}", "write 0.5")
+        else:
+            number = real(name, number, "0.5")
+            if not is_traced(self.rates):
+                rates = _checked_scaled(name, number, known(self.rates), operation)
+                return make_schedule(self.boundaries, rates, self.ramps)
+        rates = operation(self.rates, jnp.asarray(number, self.rates.dtype))
+        return SteppingSchedule(self.boundaries, rates, self.ramps)
 
     def __repr__(self) -> str:
         fields = (f"{name}={_readable(getattr(self, name))}" for name in _FIELDS)
@@ -176,27 +201,95 @@ def make_schedule(boundaries: Any, rates: Any, ramps: Any) -> SteppingSchedule:
         return SteppingSchedule(*map(_outliving, (boundaries, rates, ramps)))
 
 
+def as_function(
+    schedule: SteppingSchedule,
+) -> Callable[[jax.typing.ArrayLike], jax.Array]:
+    """The same schedule as a plain function, which is one leaf of a tree and not three.
+
+    For programs that map over functions or store them: the ``schedules`` of a Kauldron trainer, an
+    attribute of an ``nnx.Module``, a field of an Equinox module whose rates are not trained.
+
+    Args:
+      schedule: a single ``SteppingSchedule``.
+
+    Returns:
+      A function from ``count`` to the rate, with the meaning of the schedule. It can be pickled
+      and copied. Functions of one schedule are equal.
+
+    Raises:
+      TypeError: ``schedule`` is not a ``SteppingSchedule``.
+
+    Example:
+      >>> import jax
+      >>> from optax_stepping import as_function, manual_stepping
+      >>> schedule = manual_stepping([1000], [0.1, 0.01])
+      >>> len(jax.tree.leaves(schedule)), len(jax.tree.leaves(as_function(schedule)))
+      (3, 1)
+      >>> print(as_function(schedule)(1000))
+      0.01
+    """
+    check_schedule("schedule", schedule)
+    return schedule.__call__
+
+
+def check_schedule(name: str, schedule: object) -> None:
+    if not isinstance(schedule, SteppingSchedule):
+        raise bad_kind(
+            name,
+            "be a SteppingSchedule",
+            shown(schedule),
+            "write manual_stepping(boundaries, rates)",
+        )
+
+
 def _outliving(leaf: Any) -> Any:
+    if not isinstance(leaf, np.ndarray | jax.Array):
+        return leaf  # a tree of axes or shardings, say
     # Put there explicitly, which jax.transfer_guard("disallow") lets pass.
-    array = jnp.asarray(leaf) if isinstance(leaf, jax.Array) else jax.device_put(np.asarray(leaf))
+    array = leaf if isinstance(leaf, jax.Array) else jax.device_put(leaf)
     # An eager shard_map traces constants all the same: there, NumPy's stay.
     return leaf if is_traced(array) else array
 
 
-def check_schedule(name: str, schedule: Any) -> None:
-    if not isinstance(schedule, SteppingSchedule):
-        raise TypeError(
-            f"{name} must be a SteppingSchedule, got {shown(schedule)}; write "
-            f"manual_stepping(boundaries, rates)."
+def _as_numpy(leaf: Any) -> Any:
+    return np.asarray(leaf) if isinstance(leaf, list | tuple) else leaf
+
+
+def _check_range(boundaries: np.ndarray) -> None:
+    if boundaries.dtype.kind not in "iu" or not boundaries.size:
+        return
+    outside = (boundaries > INT32_MAX) | (boundaries < -INT32_MAX - 1)
+    if outside.any():
+        index = tuple(np.argwhere(outside)[0].tolist())
+        raise bad_value(
+            f"boundaries[{', '.join(map(str, index))}]",
+            "fit into int32, the type of Optax's step counts",
+            boundaries[index],
+            f"write at most {INT32_MAX}",
         )
 
 
-def _check_host_boundaries(boundaries: np.ndarray) -> None:
-    if boundaries.size and boundaries.max() > INT32_MAX:
-        raise ValueError(
-            f"schedule: boundaries must fit into int32, the type of Optax's step counts, got "
-            f"{boundaries.max()}; write at most {INT32_MAX}."
+def _checked_scaled(
+    name: str, number: float, rates: np.ndarray, operation: Callable[[Any, Any], Any]
+) -> np.ndarray:
+    """``operation`` on known rates, or a refusal of a number that loses one of them."""
+    limits = jnp.finfo(rates.dtype)
+    if abs(number) > float(limits.max):
+        raise bad_value(name, f"fit into {rates.dtype}", shown(number), "write 0.5, say")
+    with np.errstate(all="ignore"):
+        scaled = operation(rates, rates.dtype.type(number))
+    vanished = (scaled == 0) & (rates != 0) & (number != 0)
+    lost = vanished | (np.isfinite(rates) & ~np.isfinite(scaled))
+    if lost.any():
+        index = tuple(np.argwhere(lost)[0].tolist())
+        here = f"rates[{', '.join(map(str, index))}]"
+        raise bad_value(
+            name,
+            f"keep rates within {limits.tiny:.3g} .. {limits.max:.3g}",
+            f"{number!r}, which makes {here} = {rates[index]!s} {scaled[index]!s} in {rates.dtype}",
+            f"write a {name} closer to 1",
         )
+    return scaled
 
 
 def _readable(leaf: Any) -> str:
@@ -204,7 +297,7 @@ def _readable(leaf: Any) -> str:
         return f"{leaf.dtype}{list(leaf.shape)}"
     if not isinstance(leaf, np.ndarray | jax.Array):
         return repr(leaf)
-    values = [str(value) for value in np.asarray(leaf)]
+    values = [str(value) for value in known(leaf)]
     if len(values) > 16:
         values[3:-3] = ["..."]
     return f"[{', '.join(values)}]"

@@ -6,7 +6,14 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from optax_stepping._arguments import integer, is_traced, sequence
+from optax_stepping._arguments import (
+    bad_kind,
+    bad_value,
+    integer,
+    is_traced,
+    known,
+    sequence,
+)
 from optax_stepping._schedule import SteppingSchedule, check_schedule, make_schedule
 
 
@@ -77,8 +84,8 @@ def unstack(batch: SteppingSchedule) -> list[SteppingSchedule]:
     """
     check_schedule("batch", batch)
     if np.ndim(batch.rates) < 2:
-        raise ValueError(
-            f"batch must have a batch axis, got the single schedule {batch!r}; write [schedule]."
+        raise bad_value(
+            "batch", "have a batch axis", f"the single schedule {batch!r}", "write [schedule]"
         )
     leaves = _known_leaves("batch", batch)
     members = [make_schedule(*(leaf[i] for leaf in leaves)) for i in range(len(batch.rates))]
@@ -136,9 +143,11 @@ def unpad(schedule: SteppingSchedule) -> SteppingSchedule:
     check_schedule("schedule", schedule)
     boundaries, rates, ramps = _known_leaves("schedule", schedule)
     if boundaries.ndim != 1:
-        raise ValueError(
-            f"schedule must be one schedule, got a batch of shape {boundaries.shape[:-1]}; take "
-            f"its members from unstack(batch)."
+        raise bad_value(
+            "schedule",
+            "be one schedule",
+            f"a batch of shape {boundaries.shape[:-1]}",
+            "take its members from unstack(batch)",
         )
     # Only padding has boundaries at 0: those of a schedule are positive.
     padding = int(np.count_nonzero(boundaries == 0))
@@ -160,16 +169,18 @@ def _pad(boundaries: Any, rates: Any, ramps: Any, num_stages: int) -> tuple[Any,
 def _leaves(schedule: SteppingSchedule) -> tuple[Any, Any, Any]:
     """Boundaries, rates and ramps, on the host if they are known."""
     leaves = schedule.boundaries, schedule.rates, schedule.ramps
-    boundaries, rates, ramps = (leaf if is_traced(leaf) else np.asarray(leaf) for leaf in leaves)
+    boundaries, rates, ramps = map(known, leaves)
     return boundaries, rates, ramps
 
 
 def _known_leaves(name: str, schedule: SteppingSchedule) -> tuple[Any, Any, Any]:
     leaves = _leaves(schedule)
     if any(map(is_traced, leaves)):
-        raise ValueError(
-            f"{name} must be known, got the traced {schedule!r}; take it apart outside of jit, or "
-            f"map over it with jax.vmap."
+        raise bad_value(
+            name,
+            "be known",
+            f"the traced {schedule!r}",
+            "take it apart outside jit, or map over it with jax.vmap",
         )
     return leaves
 
@@ -186,9 +197,11 @@ def _checked_num_stages(schedules: Sequence[SteppingSchedule], num_stages: int) 
     present = _most_stages(schedules)
     num_stages = integer("num_stages", num_stages, low=1, example="8")
     if num_stages < present:
-        raise ValueError(
-            f"num_stages = {num_stages} is too small for a schedule of {present} stages (a "
-            f"warmup counts as one); write num_stages={present} or more."
+        raise bad_value(
+            "num_stages",
+            f"be at least {present}, the stages of a schedule (a warmup counts as one)",
+            num_stages,
+            f"write num_stages={present} or more",
         )
     return num_stages
 
@@ -196,20 +209,23 @@ def _checked_num_stages(schedules: Sequence[SteppingSchedule], num_stages: int) 
 def _checked(schedules: Sequence[SteppingSchedule]) -> Sequence[SteppingSchedule]:
     schedules = sequence("schedules", schedules, "[schedule, ...]")
     if not schedules:
-        raise ValueError("schedules must not be empty; write stack([schedule, ...]).")
+        raise bad_value("schedules", "not be empty", "[]", "write stack([schedule, ...])")
     first = schedules[0]
     for i, schedule in enumerate(schedules):
         check_schedule(f"schedules[{i}]", schedule)
         if schedule.rates.dtype != first.rates.dtype:
-            raise TypeError(
-                f"schedules must have rates of one dtype, got {first.rates.dtype} in "
-                f"schedules[0] and {schedule.rates.dtype} in schedules[{i}]; build them all "
-                f"with, or all without, jax_enable_x64."
+            raise bad_kind(
+                "schedules",
+                "have rates of one dtype",
+                f"{first.rates.dtype} in schedules[0] and {schedule.rates.dtype} in schedules[{i}]",
+                "build them all with, or all without, jax_enable_x64",
             )
         if schedule.rates.shape[:-1] != first.rates.shape[:-1]:
-            raise ValueError(
-                f"schedules must have one batch shape, got {first.rates.shape[:-1]} in "
-                f"schedules[0] and {schedule.rates.shape[:-1]} in schedules[{i}]; stack "
-                f"single schedules with single ones and stacks with stacks of the same shape."
+            raise bad_value(
+                "schedules",
+                "have one batch shape",
+                f"{first.rates.shape[:-1]} in schedules[0] and {schedule.rates.shape[:-1]} in "
+                f"schedules[{i}]",
+                "stack single schedules with single ones and stacks with stacks of the same shape",
             )
     return schedules

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from optax_stepping._arguments import integer
+from optax_stepping._arguments import bad_value, integer, known
 from optax_stepping._extras import import_extra
 from optax_stepping._live import SteppingState
 from optax_stepping._schedule import SteppingSchedule
@@ -118,9 +118,11 @@ def plot(
     if not isinstance(labels, list | tuple):
         labels = [labels] + [None] * (len(members) - 1)
     if len(labels) != len(members):
-        raise ValueError(
-            f"label must be one, or one for every member: got {len(labels)} for {len(members)} "
-            f"schedules; write label=[...] with {len(members)}."
+        raise bad_value(
+            "label",
+            "be one, or one for every member",
+            f"{len(labels)} for {len(members)} schedules",
+            f"write label=[...] with {len(members)}",
         )
     curves = [_curve(member, total_steps) for member in members]
     axes = _new_axes() if ax is None else ax
@@ -159,7 +161,7 @@ def _new_axes() -> "Axes":
 
 def _count_of(schedule: Any) -> int:
     """From where on: of a state, the steps done."""
-    return int(schedule.count) if isinstance(schedule, SteppingState) else 0
+    return int(known(schedule.count)) if isinstance(schedule, SteppingState) else 0
 
 
 def _schedule_of(schedule: Any) -> Any:
@@ -173,9 +175,7 @@ def _stages(schedule: Any, total_steps: int | None) -> list[tuple]:
     if total_steps is not None:
         total_steps = integer("total_steps", total_steps, low=1, example="4000")
     schedule = unpad(_schedule_of(schedule))
-    boundaries, rates, ramps = map(
-        np.asarray, (schedule.boundaries, schedule.rates, schedule.ramps)
-    )
+    boundaries, rates, ramps = map(known, (schedule.boundaries, schedule.rates, schedule.ramps))
     starts = [0, *boundaries.tolist()]
     ends = [*boundaries.tolist(), None]
     if total_steps is not None and starts[-1] < total_steps:

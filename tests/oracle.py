@@ -9,6 +9,11 @@ import numpy as np
 from optax_stepping import manual_stepping
 
 try:
+    enable_x64 = jax.enable_x64
+except AttributeError:  # before jax 0.8
+    from jax.experimental import enable_x64  # noqa: F401
+
+try:
     shard_map = jax.shard_map
 except AttributeError:  # before jax 0.6
     from jax.experimental.shard_map import shard_map as old_shard_map

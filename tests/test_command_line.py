@@ -77,7 +77,7 @@ def test_show_a_constant(capsys, tmp_path):
         ([*SHOW, "--png", "picture.pdf"], "picture.pdf does not end in .png"),
         ([*SHOW, "--png", "/nowhere/at/all.png"], "there is no folder '/nowhere/at'"),
         ([*SHOW, "--frobnicate"], "--frobnicate"),
-        ([*SHOW, "--warmup", "--warmup-steps", "3"], "exclude each other"),
+        ([*SHOW, "--warmup", "--warmup-steps", "3"], "not be given together"),
         ([*SHOW, "--warmup-steps", "1000"], "warmup_steps = 1000"),
         ([*SHOW, "--warmup-steps", "x"], "--warmup-steps"),
         ([*SHOW, "--warmup-init-value", "0.1"], "no effect without --warmup-steps"),

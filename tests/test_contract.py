@@ -21,10 +21,17 @@ from flax.training.train_state import TrainState
 from jax import export, lax
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
-from oracle import shard_map
+from oracle import enable_x64, shard_map
 
 import optax_stepping
-from optax_stepping import interop, manual_stepping, scale_by_stepping, stack, stateful
+from optax_stepping import (
+    SteppingSchedule,
+    interop,
+    manual_stepping,
+    scale_by_stepping,
+    stack,
+    stateful,
+)
 
 OURS = manual_stepping([4, 8], [0.25, 0.5, 0.125], True)
 
@@ -269,12 +276,36 @@ def test_a_field_is_replaced_but_not_set():
         OURS.rates = OURS.rates / 2
 
 
-@pytest.mark.parametrize("dtype", [np.int64, np.uint32])
-def test_boundaries_that_int32_cannot_hold_are_refused(dtype):
-    wide = OURS.replace(boundaries=np.array([4, 2**31], dtype))
-    with pytest.raises(ValueError, match=r"boundaries must fit into int32.* got 2147483648"):
-        wide(3)
-    last = OURS.replace(boundaries=np.array([4, 2**31 - 1], dtype))
-    assert [last(2**31 - 2), last(2**31 - 1)] == [0.5, 0.125]
-    none = manual_stepping([], [0.5]).replace(boundaries=np.array([], dtype))
-    assert none(3) == 0.5
+WIDE = np.array([4, 2**31])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda wide: OURS.replace(boundaries=wide),
+        lambda wide: OURS.replace(boundaries=wide.astype(np.uint32)),
+        lambda wide: OURS.replace(boundaries=wide.tolist()),
+        lambda wide: SteppingSchedule(wide, OURS.rates, OURS.ramps),
+        lambda wide: jax.tree.map(lambda leaf: wide if leaf.dtype == jnp.int32 else leaf, OURS),
+        lambda wide: pickle.loads(pickle.dumps(OURS)).replace(boundaries=-wide - 1),
+    ],
+)
+def test_boundaries_that_int32_cannot_hold_are_refused(make):
+    with pytest.raises(ValueError, match=r"boundaries\[1\] must fit into int32"):
+        make(WIDE)
+
+
+def test_boundaries_of_other_widths_never_wrap():
+    for dtype in (np.int64, np.uint32, np.uint64):
+        last = OURS.replace(boundaries=np.array([4, 2**31 - 1], dtype))
+        assert [last(2**31 - 2), last(2**31 - 1)] == [0.5, 0.125]
+        assert manual_stepping([], [0.5]).replace(boundaries=np.array([], dtype))(3) == 0.5
+    with enable_x64(True):
+        wide = SteppingSchedule(jnp.asarray(WIDE), OURS.rates, OURS.ramps)
+        with pytest.raises(ValueError, match="int32"):
+            wide.replace(boundaries=wide.boundaries)
+        assert wide(2**31 - 2) == jax.jit(wide)(2**31 - 2) == 0.5
+
+
+def test_the_program_of_a_jitted_schedule_has_a_name():
+    assert "module @jit_stepping_schedule" in jax.jit(OURS).lower(0).as_text()

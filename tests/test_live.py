@@ -360,11 +360,11 @@ def test_under_multi_transform_and_multi_steps():
 def test_which_state():
     opt_state = make_adamw(stateful(SCHEDULE), stateful(DECAY)).init(init_params())
     for name in (None, "hyperparams_states", ("hyperparams_states",)):
-        with pytest.raises(ValueError, match=r"fits 2 states: opt_state\.hyperparams_states"):
+        with pytest.raises(ValueError, match=r"fits 2: opt_state\.hyperparams_states"):
             get_state(opt_state, name)
-    with pytest.raises(ValueError, match=r"'momentum' occurs in no path; there are: opt_state"):
+    with pytest.raises(ValueError, match=r"occur in a path, got 'momentum'; there are: opt_state"):
         set_schedule(opt_state, DECAY, "momentum")
-    with pytest.raises(ValueError, match="no SteppingState; make the optimizer with"):
+    with pytest.raises(ValueError, match="hold a SteppingState, got none; make the optimizer with"):
         get_state(optax.sgd(0.1).init(init_params()))
     with pytest.raises(TypeError, match=r"name must be a word or a tuple of words, got 3"):
         get_state(opt_state, 3)
@@ -372,12 +372,14 @@ def test_which_state():
 
 def test_what_does_not_fit():
     opt_state = scale_by_stepping(DECAY).init(None)
-    with pytest.raises(ValueError, match=r"5 stages, the state has room for 3; .* num_stages=5"):
+    with pytest.raises(
+        ValueError, match=r"the 3 stages of the state, got 5 stages; .* num_stages=5"
+    ):
         set_schedule(opt_state, SCHEDULE)
-    with pytest.raises(ValueError, match=r"batch shape \(2,\), the state has \(\)"):
+    with pytest.raises(ValueError, match=r"batch shape \(\) of the state, got \(2,\)"):
         set_schedule(opt_state, stack([DECAY, DECAY]))
     half = DECAY.replace(rates=DECAY.rates.astype(jnp.float16))
-    with pytest.raises(TypeError, match="float16, the state has float32"):
+    with pytest.raises(TypeError, match="float32, as the state has, got float16"):
         set_schedule(opt_state, half)
     for wrong in (0.1, stateful(DECAY), None, opt_state):
         with pytest.raises(TypeError, match="schedule must be a SteppingSchedule"):
@@ -392,7 +394,7 @@ def test_the_wrong_place_says_what_to_write():
     optimizer = optax.inject_hyperparams(optax.sgd)(stateful(SCHEDULE))
     opt_state = optimizer.init(params)
     opt_state.hyperparams_states["learning_rate"] = 0.1
-    with pytest.raises(TypeError, match=r"got 0\.1 of type float.* To hold a rate, write"):
+    with pytest.raises(TypeError, match=r"got 0\.1 of type float.* to hold a rate, write"):
         optimizer.update(params, opt_state, params)
 
 
@@ -532,7 +534,7 @@ def test_batches_of_other_shapes_are_shown():
     state = scale_by_stepping(SCHEDULE).init(None)
     state = jax.tree.map(lambda leaf: jnp.stack([jnp.stack([leaf] * 3)] * 2), state)
     batch = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[stack([SCHEDULE] * 4)] * 2)
-    with pytest.raises(ValueError, match=r"batch shape \(2, 4\), the state has \(2, 3\); write"):
+    with pytest.raises(ValueError, match=r"batch shape \(2, 3\) of the state, got \(2, 4\); write"):
         set_schedule(state, batch)
 
 

@@ -276,11 +276,16 @@ def test_a_batch_is_refused_outside_of_vmap():
 @pytest.mark.parametrize(
     ("field", "leaf", "error", "words"),
     [
-        ("rates", jnp.array([0.1]), ValueError, r"3 boundaries go with .*\(4,\).*got \(1,\)"),
-        ("boundaries", jnp.array([5]), ValueError, "1 boundaries go with"),
+        ("rates", jnp.array([0.1]), ValueError, r"\(4,\).*for its 3 boundaries, got \(1,\)"),
+        ("boundaries", jnp.array([5]), ValueError, "for its 1 boundaries"),
         ("ramps", jnp.array(True), ValueError, r"got \(4,\) and \(\)"),
-        ("boundaries", jnp.array([1.0, 2.0, 3.0]), TypeError, "boundaries must be integers"),
-        ("ramps", jnp.array([0, 1, 0.5]), TypeError, "ramps bools, got int32 and float32"),
+        (
+            "boundaries",
+            jnp.array([1.0, 2.0, 3.0]),
+            TypeError,
+            "have integers as boundaries, got float32",
+        ),
+        ("ramps", jnp.array([0, 1, 0.5]), TypeError, "have bools as ramps, got float32"),
     ],
 )
 def test_leaves_that_do_not_go_together_are_refused(field, leaf, error, words):

@@ -126,7 +126,7 @@ def test_pad_and_unpad():
             TypeError,
             r"schedules\[0\] must be a Stepping",
         ),
-        (lambda: stack(MEMBERS, num_stages=3), ValueError, "num_stages = 3 is too small"),
+        (lambda: stack(MEMBERS, num_stages=3), ValueError, "num_stages must be at least 5"),
         (lambda: stack(MEMBERS, num_stages=7.5), TypeError, "num_stages must be an integer"),
         (
             lambda: stack([MEMBERS[0], stack(MEMBERS)]),
@@ -145,7 +145,7 @@ def test_pad_and_unpad():
         ),
         (lambda: unstack(MEMBERS[0]), ValueError, "batch must have a batch axis"),
         (lambda: unstack([MEMBERS[0]]), TypeError, "batch must be a SteppingSchedule"),
-        (lambda: pad(MEMBERS[1], 4), ValueError, "too small for a schedule of 5 stages"),
+        (lambda: pad(MEMBERS[1], 4), ValueError, "must be at least 5, the stages"),
         (lambda: pad(0.1, 4), TypeError, "schedule must be a SteppingSchedule"),
         (lambda: unpad(stack(MEMBERS)), ValueError, r"got a batch of shape \(6,\)"),
     ],

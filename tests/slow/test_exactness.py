@@ -7,10 +7,10 @@ import bisect
 import os
 from fractions import Fraction
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from oracle import enable_x64
 
 from optax_stepping import manual_stepping
 
@@ -112,10 +112,3 @@ def test_random_pairs(dtype, pairs):
             worst = max(worst, check(boundaries, rates, ramps, counts, actual))
     print(f"{pairs:,} pairs of {dtype.__name__}: worst ramp {worst:.2f} ulp")
     assert worst <= 4
-
-
-def enable_x64(enabled):
-    try:
-        return jax.enable_x64(enabled)
-    except AttributeError:  # before jax 0.8
-        return jax.experimental.enable_x64(enabled)

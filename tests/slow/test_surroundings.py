@@ -10,15 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from oracle import assert_rates
+from oracle import assert_rates, enable_x64
 
 import optax_stepping
 from optax_stepping import get_state, manual_stepping, scale_by_stepping, set_schedule
-
-try:
-    x64 = jax.enable_x64
-except AttributeError:  # before jax 0.8
-    from jax.experimental import enable_x64 as x64
 
 INT32_MAX = 2**31 - 1
 SCHEDULE = manual_stepping([10, 25, 60], [0.1, 0.05, 0.01, 0.005], warmup_steps=4)
@@ -69,13 +64,13 @@ def test_a_jitted_step_transfers_nothing():
 
 @pytest.mark.parametrize("made_with", [False, True])
 def test_precision_switched_between_making_and_using(made_with):
-    with x64(made_with):
+    with enable_x64(made_with):
         schedule = manual_stepping([10, 2**30], [0.1, 0.3, 0.001], interpolate=True)
         state = scale_by_stepping(schedule).init(None)
     dtype = np.float64 if made_with else np.float32
     assert schedule.rates.dtype == dtype
     for used_with in (False, True):
-        with x64(used_with):
+        with enable_x64(used_with):
             for count in (0, 5, 10, 1000, 2**30, 2**40):
                 rate = float(schedule(count))
                 exact = float(np.interp(count, [0, 10, 2**30], [0.1, 0.3, 0.001]))
