@@ -79,7 +79,7 @@ _CHOICES = {
 }
 # Words of other keys that may change the rate, and of such that do not.
 _OF_RATES = "(^|_)(LR|RATE|STEP|ITER|EPOCH|WARM|SCHED|POLICY|GAMMA|MILESTONE)"
-_OF_OTHERS = "(^|_)(WEIGHT_DECAY|EMA|SWA|AVERAG|CLIP|LR_FACTOR|LR_MULT|MULTIPLIER)"
+_OF_OTHERS = "(^|_)(WEIGHT_DECAY|EMA|SWA|AVERAG|CLIP)|._LR_(FACTOR|MULT)"
 
 
 def read_solver(cfg: Any) -> SimpleNamespace:
@@ -149,8 +149,8 @@ def _checked(key: str, value: Any) -> Any:
         try:
             value = ast.literal_eval(value)
         except (ValueError, SyntaxError, RecursionError, MemoryError):
-            must = f"be a Python value such as {default}"
-            raise bad_value(name, must, f"{value!r:.80}", "write one") from None
+            write = f"write a Python value, as in {key}: {default}"
+            raise bad_value(name, "be a value", f"the text {value!r:.80}", write) from None
     if isinstance(default, bool):
         arguments.check_flag(name, value)
     elif isinstance(default, float):
