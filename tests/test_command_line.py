@@ -144,14 +144,3 @@ def test_the_length_of_training_of_a_config(capsys, tmp_path):
     assert "1500" in capsys.readouterr().out
     main(["show", "--pipeline-config", str(path), "--total-steps", "70"])
     assert "1500" not in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("length", "end"), [("1", "1"), ("0", "-"), ("-3", "-"), ("many", "-"), ("'90'", "-")]
-)
-def test_a_length_of_training_that_is_none(length, end, capsys, tmp_path):
-    path = tmp_path / "pipeline.config"
-    rate = "learning_rate { constant_learning_rate { learning_rate: 0.25 } }"
-    path.write_text(f"eval_config {{ num_steps: 7 }} train_config {{ num_steps: {length} {rate} }}")
-    main(["show", "--pipeline-config", str(path)])
-    assert capsys.readouterr().out.splitlines()[1].split()[2] == end
