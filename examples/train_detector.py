@@ -21,7 +21,6 @@ from rich.progress import track
 from rich.table import Table
 
 from optax_stepping import describe, interop
-from optax_stepping._options import png_file, positive_int
 
 # Of the Object Detection API's Context R-CNN for Snapshot Serengeti: 500,000 steps of a batch.
 CONFIG = """
@@ -250,11 +249,15 @@ def _draw(params: Params, scenes: Scenes, output: Path) -> None:
 def main() -> None:
     """Reads the command line and trains."""
     parser = argparse.ArgumentParser(description="Train a detector of handwritten digits.")
-    parser.add_argument("--steps", type=positive_int, default=5000, help="length of training")
+    parser.add_argument("--steps", type=int, default=5000, help="length of training")
     parser.add_argument(
-        "--output", type=png_file, default="train_detector.png", help="the picture to draw"
+        "--output", type=Path, default=Path("train_detector.png"), help="the picture to draw"
     )
     options = parser.parse_args()
+    if options.steps < 1:
+        parser.error(f"--steps must be positive, got {options.steps}")
+    if not options.output.parent.is_dir():
+        parser.error(f"there is no folder {str(options.output.parent)!r}")
     run(options.steps, options.output)
 
 

@@ -10,7 +10,6 @@ import optax
 import pytest
 
 import optax_stepping as o
-from optax_stepping import __main__ as command_line
 
 pytestmark = pytest.mark.not_under("JAX_ENABLE_X64", reason="names float32")
 
@@ -266,7 +265,9 @@ BY_NAME = {
     "manual_stepping": ["warmup_steps", "warmup_init_value", "interpolate"],
     "scale_by_stepping": ["flip_sign"],
     "stack": ["num_stages"],
+    "from_detectron2": ["tolerance"],
     "from_mmengine": ["base_lr", "steps_per_epoch", "total_steps", "tolerance"],
+    "from_tf_object_detection": ["total_steps", "tolerance"],
     "from_torch": ["total_steps", "param_group", "steps_per_epoch", "warmup", "tolerance"],
 }
 
@@ -277,40 +278,3 @@ def test_what_is_given_by_name_only():
         by_name = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
         assert by_name == BY_NAME.get(name, []), name
         assert not any(p.kind is p.POSITIONAL_ONLY for p in parameters), name
-
-
-SHOW = ["show", "--boundaries", "10,20", "--rates", "0.1,0.01,0.001"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        ([], "command"),
-        (["draw"], "draw"),
-        (["show"], "--boundaries and --rates"),
-        (SHOW[:3], "--boundaries and --rates"),
-        ([*SHOW, "--rates", "0.1"], "1 rates for 2 boundaries"),
-        ([*SHOW, "--rates", "0.1,x,0.2"], "--rates"),
-        ([*SHOW, "--rates", "0.1,nan,0.2"], "rates[1] must be finite, got nan"),
-        ([*SHOW, "--boundaries", "20,10"], "boundaries[1] = 10"),
-        ([*SHOW, "--boundaries", "1.5,10"], "--boundaries"),
-        ([*SHOW, "--warmup-steps", "10"], "warmup_steps = 10"),
-        ([*SHOW, "--warmup-steps", "x"], "--warmup-steps"),
-        ([*SHOW, "--warmup-init-value", "0.1"], "--warmup-init-value has no effect"),
-        ([*SHOW, "--warmup", "--warmup-steps", "3"], "not be given together"),
-        ([*SHOW, "--total-steps", "0"], "0 is not positive"),
-        ([*SHOW, "--png", "a.pdf"], "does not end in .png"),
-        ([*SHOW, "--png", "nowhere/a.png"], "no folder"),
-        ([*SHOW, "--pipeline-config", "a.config"], "--boundaries has no effect"),
-        (["show", "--pipeline-config", "nowhere.config"], "nowhere.config"),
-        ([*SHOW, "--colour", "red"], "--colour"),
-    ],
-)
-def test_the_command_line(arguments, words, capsys):
-    with pytest.raises(SystemExit) as stop:
-        command_line.main(arguments)
-    printed = capsys.readouterr()
-    assert stop.value.code == 2
-    assert words in printed.err
-    assert printed.err.count("\n") == 1
-    assert printed.out == ""

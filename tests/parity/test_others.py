@@ -1,106 +1,17 @@
-"""Protocol buffers, and fvcore as Detectron2 combines it."""
-
-from types import SimpleNamespace
+"""Protocol buffers."""
 
 import numpy as np
 import pytest
-from agreement import assert_agrees
-from fvcore.common.param_scheduler import (
-    CompositeParamScheduler,
-    ConstantParamScheduler,
-    LinearParamScheduler,
-    MultiStepParamScheduler,
-)
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optax_stepping.interop import (
-    from_detectron2,
     from_tf_object_detection,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 INCREASING = st.lists(st.integers(1, 200), min_size=1, max_size=5, unique=True).map(sorted)
-
-
-def detectron2_multiplier(solver):
-    """The schedulers that Detectron2's WarmupMultiStepLR puts together."""
-    steps = [step for step in solver["STEPS"] if step <= solver["MAX_ITER"]]
-    drops = MultiStepParamScheduler(
-        values=[solver["GAMMA"] ** k for k in range(len(steps) + 1)],
-        milestones=steps,
-        num_updates=solver["MAX_ITER"],
-    )
-    share = min(solver["WARMUP_ITERS"] / solver["MAX_ITER"], 1.0)
-    start = solver["WARMUP_FACTOR"] * drops(0.0)
-    if solver["WARMUP_METHOD"] == "linear":
-        warmup = LinearParamScheduler(start, drops(share))
-    else:
-        warmup = ConstantParamScheduler(start)
-    return CompositeParamScheduler([warmup, drops], [share, 1 - share], ["rescaled", "fixed"])
-
-
-def solver(steps, max_iter, *, base=0.02, gamma=0.1, warmup=1000, factor=1e-3, method="linear"):
-    return {
-        "BASE_LR": base, "STEPS": steps, "GAMMA": gamma, "MAX_ITER": max_iter,
-        "WARMUP_ITERS": warmup, "WARMUP_FACTOR": factor, "WARMUP_METHOD": method,
-    }  # fmt: skip
-
-
-def assert_detectron2(cfg, counts):
-    multiplier = detectron2_multiplier(cfg)
-    theirs = [cfg["BASE_LR"] * multiplier(count / cfg["MAX_ITER"]) for count in counts]
-    for handed_in in (cfg, {"SOLVER": cfg}, SimpleNamespace(SOLVER=SimpleNamespace(**cfg))):
-        assert_agrees(from_detectron2(handed_in), counts, theirs)
-
-
-@pytest.mark.parametrize("method", ["linear", "constant"])
-@pytest.mark.parametrize(
-    ("steps", "max_iter"),
-    [
-        ((60_000, 80_000), 90_000),
-        ((120_000, 160_000), 180_000),
-        ((210_000, 250_000), 270_000),
-        ((500, 60_000), 90_000),
-        ((60_000, 95_000), 90_000),
-        ((), 5_000),
-    ],
-)
-def test_detectron2_recipes(steps, max_iter, method):
-    assert_detectron2(solver(steps, max_iter, method=method), range(max_iter))
-
-
-@pytest.mark.parametrize("max_iter", [1_000_000, 2_500_000, 9_999_999])
-def test_detectron2_over_a_million_iterations(max_iter):
-    """Where its comparisons of shares, with a tolerance, come some steps early."""
-    steps = (max_iter // 2, max_iter * 3 // 4)
-    for warmup in (1000, 777):
-        edges = {c + d for c in (warmup, *steps) for d in range(-15, 16)}
-        cfg = solver(steps, max_iter, warmup=warmup)
-        assert_detectron2(cfg, sorted({0, 1, warmup // 2, max_iter - 1} | edges))
-
-
-@given(
-    max_iter=st.integers(50, 400), steps=INCREASING, gamma=st.floats(0.1, 1.0),
-    warmup=st.integers(0, 60), factor=st.just(0.0) | st.floats(0.001, 1.0),
-    method=st.sampled_from(["linear", "constant"]),
-)  # fmt: skip
-@settings(deadline=None, max_examples=200)
-def test_random_detectron2(max_iter, steps, gamma, warmup, factor, method):
-    # fvcore refuses a step at the very end of the training, which would change nothing.
-    steps = [step for step in steps if step != max_iter]
-    cfg = solver(
-        tuple(steps),
-        max_iter,
-        gamma=gamma,
-        warmup=min(warmup, max_iter),
-        factor=factor,
-        method=method,
-    )
-    assert_detectron2(cfg, range(max_iter))
-
-
 
 
 def learning_rate_message():
