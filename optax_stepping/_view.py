@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from optax_stepping._arguments import bad_value, integer, known
+from optax_stepping._edit import one_member
 from optax_stepping._extras import import_extra
 from optax_stepping._live import SteppingState
 from optax_stepping._schedule import SteppingSchedule
@@ -54,6 +55,7 @@ def describe(schedule: SteppingSchedule | SteppingState, total_steps: int | None
           2  1200 2000    800   0.01
           3  2000    -      -  0.001
     """
+    schedule = one_member(schedule) if isinstance(schedule, SteppingState) else schedule
     stages = _stages(schedule, total_steps)
     count = _count_of(schedule)
     passed = sum(end is not None and end <= count for _, end, *_ in stages)
@@ -134,6 +136,8 @@ def plot(
 
 def _members(schedule: Any) -> list[Any]:
     """The schedule, or the members of a stack, of its stacks."""
+    if isinstance(schedule, SteppingState):
+        return [one_member(schedule)]
     if not isinstance(schedule, SteppingSchedule) or np.ndim(schedule.rates) < 2:
         return [schedule]
     return list(itertools.chain.from_iterable(map(_members, unstack(schedule))))

@@ -272,6 +272,7 @@ def test_there_are_enough():
 BY_NAME = {
     "manual_stepping": ["warmup_steps", "warmup_init_value", "interpolate"],
     "scale_by_stepping": ["flip_sign"],
+    "set_schedule": ["grow"],
     "stack": ["num_stages"],
     "from_fvcore": ["num_updates"],
     "from_mmengine": ["steps_per_epoch"],
