@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_stepping._arguments import INT32_MAX, bad_kind, is_real, shown
+from optax_stepping._arguments import INT32_MAX, bad_kind, in_native_order, is_real, shown
 
 
 def on_host(count: Any) -> tuple[Any, Any]:
@@ -25,7 +25,7 @@ def on_host(count: Any) -> tuple[Any, Any]:
             shown(count),
             "write an int, or an array such as jnp.arange(10)",
         )
-    count = np.asarray(count)
+    count = in_native_order(np.asarray(count))
     _check_dtype(count.dtype)
     if count.dtype.itemsize < 8:
         return count, None
