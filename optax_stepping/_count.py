@@ -35,7 +35,7 @@ def on_host(count: Any) -> tuple[Any, Any]:
 
 
 def whole_steps(counts: jax.Array) -> jax.Array:
-    """As int32, of which negative ones read as 0 later; fractions are steps under way."""
+    """As int32; fractions are rounded down, and later, negative counts read as 0."""
     _check_dtype(counts.dtype)
     if jnp.issubdtype(counts.dtype, jnp.floating):
         counts = counts.astype(at_least_single(counts.dtype))

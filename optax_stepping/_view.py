@@ -26,7 +26,8 @@ def describe(schedule: SteppingSchedule | SteppingState, total_steps: int | None
 
     Args:
       schedule: one schedule; describe a batch member by member, after ``unstack``. Of a
-        :class:`optax_stepping.SteppingState`, what its schedule does from its count on.
+        :class:`optax_stepping.SteppingState`, what its schedule does from its count on, if all
+        members are the same.
       total_steps: the length of training in optimizer steps, if known.
 
     Returns:
