@@ -104,7 +104,7 @@ OBJECTS = {
     "np.longdouble": (np.longdouble(7), 7), "np.complex64": (np.complex64(7), REFUSED), "np.bool": (np.bool_(True), True),
     "np.str_": (np.str_("7"), "7"), "np.bytes_": (np.bytes_(b"7"), REFUSED), "bfloat16": (ml_dtypes.bfloat16(7), 7),
     "np.datetime64": (np.datetime64("2026"), REFUSED), "np.datetime64[ns]": (np.datetime64(7, "ns"), REFUSED),
-    "np.timedelta64": (np.timedelta64(7), REFUSED), "np.timedelta64[ns]": (np.timedelta64(7, "ns"), REFUSED),
+    "np.timedelta64": (np.timedelta64(7, "D"), REFUSED), "np.timedelta64[ns]": (np.timedelta64(7, "ns"), REFUSED),
     "0-d": (np.array(7), 7), "0-d dates": (np.array(7, "m8[ns]"), REFUSED), "1 entry": (np.array([7]), [7]),
     **{f"array of {t}": (np.array([5, 9], t), [5, 9]) for t in ("i1", "u2", ">i4", "u8", "f2", "f4", "f8", "O", ml_dtypes.bfloat16)},
     "array of longdouble": (np.array([5, 9], "g"), [5, 9]), "strided": (np.arange(5, 13)[::4], [5, 9]),
