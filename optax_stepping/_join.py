@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from optax_stepping._arguments import bad_value, integer, is_traced, known, sequence
+from optax_stepping._arguments import bad_value, integer, is_traced, known, plain, sequence
 from optax_stepping._pieces import Piece, delayed, in_sequence, pieces_of, section, to_schedule
 from optax_stepping._schedule import SteppingSchedule, check_schedule
 
@@ -113,7 +113,7 @@ def shift(schedule: SteppingSchedule, steps: int) -> SteppingSchedule:
 
 def _steps(boundaries: Any) -> list[int]:
     if isinstance(boundaries, np.ndarray | jax.Array) and not is_traced(boundaries):
-        boundaries = known(boundaries).tolist()
+        boundaries = plain("boundaries", boundaries, "[1000]")
     if is_traced(boundaries) or any(map(is_traced, sequence("boundaries", boundaries, "[1000]"))):
         raise bad_value(
             "boundaries",

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from optax_stepping._arguments import bad_value, integer, known
+from optax_stepping._arguments import bad_kind, bad_value, integer, known, shown
+from optax_stepping._edit import one_member
 from optax_stepping._extras import import_extra
 from optax_stepping._live import SteppingState
 from optax_stepping._schedule import SteppingSchedule
@@ -25,7 +26,8 @@ def describe(schedule: SteppingSchedule | SteppingState, total_steps: int | None
 
     Args:
       schedule: one schedule; describe a batch member by member, after ``unstack``. Of a
-        :class:`optax_stepping.SteppingState`, what its schedule does from its count on.
+        :class:`optax_stepping.SteppingState`, what its schedule does from its count on, if all
+        members are the same.
       total_steps: the length of training in optimizer steps, if known.
 
     Returns:
@@ -54,6 +56,9 @@ def describe(schedule: SteppingSchedule | SteppingState, total_steps: int | None
           2  1200 2000    800   0.01
           3  2000    -      -  0.001
     """
+    schedule = one_member(schedule) if isinstance(schedule, SteppingState) else schedule
+    if total_steps is not None:
+        total_steps = integer("total_steps", total_steps, low=1, example="4000")
     stages = _stages(schedule, total_steps)
     count = _count_of(schedule)
     passed = sum(end is not None and end <= count for _, end, *_ in stages)
@@ -103,7 +108,8 @@ def plot(
     Raises:
       ImportError: matplotlib is missing (``pip install optax-stepping[plot]``).
       ValueError: ``total_steps`` is not positive, or ``label`` is a list of another length.
-      TypeError: ``schedule`` is no ``SteppingSchedule``, or ``total_steps`` no integer.
+      TypeError: ``schedule`` is not a ``SteppingSchedule``, ``total_steps`` not an integer, or
+        ``ax`` not an ``Axes``.
 
     Example:
       >>> import optax_stepping
@@ -125,7 +131,7 @@ def plot(
             f"write label=[...] with {len(members)}",
         )
     curves = [_curve(member, total_steps) for member in members]
-    axes = _new_axes() if ax is None else ax
+    axes = _new_axes() if ax is None else _checked_axes(ax)
     for curve, label in zip(curves, labels, strict=True):
         axes.plot(*curve, label=label, **line)
     axes.set(xlabel="step", ylabel="rate")
@@ -134,6 +140,8 @@ def plot(
 
 def _members(schedule: Any) -> list[Any]:
     """The schedule, or the members of a stack, of its stacks."""
+    if isinstance(schedule, SteppingState):
+        return [one_member(schedule)]
     if not isinstance(schedule, SteppingSchedule) or np.ndim(schedule.rates) < 2:
         return [schedule]
     return list(itertools.chain.from_iterable(map(_members, unstack(schedule))))
@@ -159,6 +167,13 @@ def _new_axes() -> "Axes":
     return pyplot.subplots(figsize=(7, 3), layout="constrained")[1]
 
 
+def _checked_axes(ax: Any) -> "Axes":
+    if not isinstance(ax, import_extra("matplotlib.axes", extra="plot").Axes):
+        write = "write ax=fig.add_subplot(), or leave it out for new ones"
+        raise bad_kind("ax", "be matplotlib's Axes", shown(ax), write)
+    return ax
+
+
 def _count_of(schedule: Any) -> int:
     """From where on: of a state, the steps done."""
     return int(known(schedule.count)) if isinstance(schedule, SteppingState) else 0
@@ -172,8 +187,6 @@ def _stages(schedule: Any, total_steps: int | None) -> list[tuple]:
     """(start, end or None, rate, next rate, ramps) of every stage, as Python values; the
     rates as NumPy scalars, which print as short as their dtype permits.
     """
-    if total_steps is not None:
-        total_steps = integer("total_steps", total_steps, low=1, example="4000")
     schedule = unpad(_schedule_of(schedule))
     boundaries, rates, ramps = map(known, (schedule.boundaries, schedule.rates, schedule.ramps))
     starts = [0, *boundaries.tolist()]
