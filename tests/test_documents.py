@@ -40,7 +40,7 @@ def test_there_is_code():
 def test_what_the_quickstart_prints(capsys):
     exec(compile(blocks_of("README.md")[0], "README.md", "exec"), {})
     printed = capsys.readouterr().out
-    assert "0.0 -> 0.1" in printed
+    assert "0 -> 0.1" in printed
     assert "0.05 [0.   0.1  0.05]" in printed
 
 

@@ -21,6 +21,7 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
         ("train_digits.py", ["--rates", "0.1"], "1 rates for 3 boundaries"),
         ("train_digits.py", ["--warmup", "--warmup-steps", "3"], "not allowed with argument"),
         ("train_detector.py", ["--steps", "0"], "0 is not positive"),
+        ("train_detector.py", ["--steps", "100"], "boundaries[0] = 2000 on step 0"),
         ("train_detector.py", ["--output", "a.pdf"], "a.pdf does not end in .png"),
         ("sweep_digits.py", ["--steps", "-1"], "-1 is not positive"),
         ("sweep_digits.py", ["--output", "nowhere/at/all.png"], "no folder 'nowhere/at'"),

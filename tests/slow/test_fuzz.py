@@ -39,6 +39,8 @@ CALLS = {
     "join": (lambda a, b, at: o.join([a, b], at), SCHEDULE, SCHEDULE, mostly(st.just([7]))),
     "joined": (o.join, ANYTHING, ANYTHING),
     "shift": (o.shift, SCHEDULE, st.one_of(STEP, ANYTHING)),
+    "stretch": (o.stretch, SCHEDULE, st.one_of(STEP, RATE, st.fractions(), ANYTHING)),
+    "to_dict": (o.to_dict, st.one_of(SCHEDULE, ANYTHING)),
     "stack": (lambda s, n: o.stack(s, num_stages=n), mostly(st.just([S, S])), mostly(st.just(5))),
     "stacked": (o.stack, ANYTHING),
     "unstack": (o.unstack, st.one_of(st.just(BATCH), ANYTHING)),
