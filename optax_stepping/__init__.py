@@ -1,14 +1,9 @@
 """Learning rates stepped by hand, as data: manual_stepping for JAX and Optax."""
 
 from optax_stepping import interop
+from optax_stepping._edit import get_state, set_schedule
 from optax_stepping._join import join, shift, stretch
-from optax_stepping._live import (
-    SteppingState,
-    get_state,
-    scale_by_stepping,
-    set_schedule,
-    stateful,
-)
+from optax_stepping._live import SteppingState, scale_by_stepping, stateful
 from optax_stepping._manual_stepping import manual_stepping
 from optax_stepping._runtime_check import check
 from optax_stepping._schedule import SteppingSchedule, as_function

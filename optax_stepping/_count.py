@@ -17,7 +17,8 @@ def on_host(count: Any) -> tuple[Any, Any]:
         return count.__jax_array__(), None
     if isinstance(count, int) and not isinstance(count, bool):
         return min(max(count, 0), INT32_MAX), None
-    if not isinstance(count, bool | float | np.ndarray | np.generic):
+    numbers = bool | float | np.ndarray | np.generic
+    if not isinstance(count, numbers) or isinstance(count, np.ma.MaskedArray):
         raise bad_kind(
             "count",
             "be a number or an array of numbers",

@@ -14,6 +14,7 @@ from optax_stepping._arguments import (
     integer,
     is_traced,
     known,
+    plain,
     real,
     sequence,
     shown,
@@ -217,7 +218,7 @@ def _named(boundaries: np.ndarray, index: Any) -> str:
 
 def _steps(boundaries: Any) -> list[int]:
     if isinstance(boundaries, np.ndarray | jax.Array) and not is_traced(boundaries):
-        boundaries = known(boundaries).tolist()
+        boundaries = plain("boundaries", boundaries, "[1000]")
     if is_traced(boundaries) or any(map(is_traced, sequence("boundaries", boundaries, "[1000]"))):
         raise bad_value(
             "boundaries",

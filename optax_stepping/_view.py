@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from optax_stepping._arguments import bad_value, check_flag, integer, known
+from optax_stepping._edit import one_member
 from optax_stepping._extras import import_extra
 from optax_stepping._live import SteppingState
 from optax_stepping._manual_stepping import manual_stepping
@@ -96,6 +97,7 @@ def describe(
           5   100    -      -                  0
     """
     check_flag("all_stages", all_stages)
+    schedule = one_member(schedule) if isinstance(schedule, SteppingState) else schedule
     stages = _stages(schedule, total_steps)
     count = _count_of(schedule)
     passed = sum(stage.end is not None and stage.end <= count for stage in stages)
@@ -221,6 +223,8 @@ def _shortest(rate: Any) -> float:
 
 def _members(schedule: Any) -> list[Any]:
     """The schedule, or the members of a stack, of its stacks."""
+    if isinstance(schedule, SteppingState):
+        return [one_member(schedule)]
     if not isinstance(schedule, SteppingSchedule) or np.ndim(schedule.rates) < 2:
         return [schedule]
     return list(itertools.chain.from_iterable(map(_members, unstack(schedule))))

@@ -300,6 +300,7 @@ BY_NAME = {
     "describe": ["all_stages"],
     "manual_stepping": ["warmup_steps", "warmup_init_value", "interpolate"],
     "scale_by_stepping": ["flip_sign"],
+    "set_schedule": ["grow"],
     "stack": ["num_stages"],
     "from_fvcore": ["num_updates"],
     "from_mmengine": ["steps_per_epoch"],
