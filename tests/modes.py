@@ -7,7 +7,7 @@ import os
 EXCLUDED = {
     "JAX_NUMPY_DTYPE_PROMOTION": {
         "Optax raises a float to the power of an int, adds an int to a float": [
-            "_live.scale_by_stepping", "README.md-block0", "test_what_the_quickstart", "inject_hyperparams",
+            "_live.scale_by_stepping", "README.md-block0", "checkpoints.md-block", "live.md-block", "test_what_the_quickstart", "inject_hyperparams",
             "test_a_donated_state_leaves", "test_a_restored_run_continues", "adam", "lamb",
             "test_a_vmapped_state_is_edited", "test_an_edit_takes_effect", "test_any_hyperparameter",
             "test_restored_", "test_the_current_rate_is_visible", "test_bfloat16_needs_no_float32",
