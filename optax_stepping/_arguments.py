@@ -22,6 +22,11 @@ def known(leaf: Any) -> Any:
     return leaf if is_traced(leaf) else np.asarray(jax.device_get(leaf))
 
 
+def in_native_order(array: np.ndarray) -> np.ndarray:
+    """With its bytes in the machine's order: a cached program reads others wrongly."""
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
 def is_integer(dtype: Any) -> bool:
     # To NumPy, differences of times are integers.
     return jnp.issubdtype(dtype, jnp.integer) and not np.issubdtype(dtype, np.timedelta64)
@@ -61,11 +66,13 @@ def check_flag(name: str, flag: Any) -> None:
 
 
 def check_array(name: str, array: np.ndarray | np.generic | jax.Array, example: str) -> None:
-    """Refuses masked arrays, whose mask would be lost, dates, durations and random keys."""
+    """Refuses masked arrays, whose mask would be lost, and dates, durations and random keys."""
     if isinstance(array, np.ma.MaskedArray):
         raise bad_kind(name, "have no mask", shown(array), f"write {example}")
-    if jnp.issubdtype(array.dtype, jax.dtypes.extended) or array.dtype.kind in "mM":
-        raise bad_kind(name, "be made of numbers", f"dtype {array.dtype}", f"write {example}")
+    is_key = jnp.issubdtype(array.dtype, jax.dtypes.extended)
+    if is_key or array.dtype.kind in "mM" or array.dtype.char in "gG":  # "gG": long doubles
+        must = "be made of numbers that JAX has"
+        raise bad_kind(name, must, f"dtype {array.dtype}", f"write {example}")
 
 
 def plain(name: str, array: np.ndarray | np.generic | jax.Array, example: str) -> Any:

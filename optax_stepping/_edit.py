@@ -277,10 +277,9 @@ def _agree(leaves: Sequence[jax.Array], axes: int) -> bool:
     return all((array == array[(slice(1),) * axes]).all() for array in arrays)
 
 
-def _replaced(old: Any, new: Any) -> Any:
-    """A copy of ``new`` in the place of ``old``: on its devices, in its variable."""
+def _replaced(old: Any, new: jax.Array) -> Any:
+    """``new`` in the place of ``old``: on its devices, in its variable."""
     if is_variable(old):
         return old.replace(_replaced(old.__jax_array__(), new))
-    copy = jnp.array(new)
     committed = isinstance(old, jax.Array) and not is_traced(old) and old.committed
-    return jax.device_put(copy, old.sharding) if committed else copy
+    return jax.device_put(new, old.sharding) if committed else new

@@ -42,10 +42,10 @@ def manual_stepping(
     ``manual_stepping`` of the TensorFlow Object Detection API (``utils/learning_schedules.py``)
     with its ``warmup``; ``warmup_steps`` and ``interpolate`` add the other two customs.
 
-    Concrete arguments are checked at once, and give a schedule of concrete arrays also inside
-    of ``jit``: it may outlive the trace. Any argument but ``warmup`` may also be a
-    tracer, inside ``jit``, ``vmap``, ``grad`` or ``scan``; then its shape and dtype are
-    checked, its values cannot be.
+    Known values are checked at once, also beside traced ones. A schedule built from Python
+    numbers inside ``jit`` holds concrete arrays; you may return it. Inside ``jit``, ``vmap``,
+    ``grad`` or ``scan``, any argument but ``warmup`` may be a tracer, or a list in which some
+    entries are: of those, shape and dtype are checked.
 
     Args:
       boundaries: ``n`` strictly increasing positive integers, in optimizer steps, up to

@@ -15,11 +15,13 @@ from optax_stepping._arguments import (
     bad_value,
     check_array,
     check_leaves,
+    in_native_order,
     is_integer,
     is_real,
     is_traced,
     known,
     real,
+    scalar,
     short,
     shown,
 )
@@ -257,17 +259,20 @@ def _outliving(leaf: Any) -> Any:
 
 
 def _checked_field(name: str, leaf: Any) -> Any:
+    must, write = "be an array, or a list of numbers", "write [0.1, 0.01], or jnp.stack([...])"
     if isinstance(leaf, list | tuple):
+        entries = [scalar(f"{name}[{i}]", entry, "0.1") for i, entry in enumerate(leaf)]
         try:
-            leaf = np.asarray(leaf)
+            leaf = np.asarray(entries)
         except (TypeError, ValueError):  # ragged, or traced
-            write = "write jnp.stack([...]) if they are traced"
-            raise bad_kind(name, "be an array, or a list of numbers", shown(leaf), write) from None
+            raise bad_kind(name, must, shown(leaf), write) from None
     if not isinstance(leaf, np.ndarray | jax.Array):
-        return leaf  # a tree of axes or shardings, say
+        raise bad_kind(name, must, shown(leaf), write)
     check_array(name, leaf, "[0.1, 0.01]")
+    if isinstance(leaf, np.ndarray):
+        leaf = in_native_order(leaf)
     if leaf.dtype != bool and not is_real(leaf.dtype):
-        raise bad_kind(name, "be made of numbers", f"dtype {leaf.dtype}", "write [0.1, 0.01]")
+        raise bad_kind(name, must, f"dtype {leaf.dtype}", write)
     if name == "rates" and is_integer(leaf.dtype):
         return leaf.astype(jnp.result_type(float))
     if name == "boundaries" and not is_traced(leaf):
@@ -297,7 +302,7 @@ def _checked_number(name: str, number: Any, dtype: np.dtype) -> float:
 
 
 def _checked_scaled(
-    name: str, number: float, rates: np.ndarray, operation: Callable[[Any, Any], Any]
+    name: str, number: Any, rates: np.ndarray, operation: Callable[[Any, Any], Any]
 ) -> np.ndarray:
     """``operation`` on known rates, or a refusal of a number that loses one of them."""
     limits = jnp.finfo(rates.dtype)
@@ -326,10 +331,11 @@ def lost_rate(before: np.ndarray, after: Any) -> str:
 
 
 def _readable(leaf: Any) -> str:
-    if isinstance(leaf, np.ndarray | jax.Array) and (is_traced(leaf) or leaf.ndim != 1):
-        return f"{leaf.dtype}{list(leaf.shape)}"
     if not isinstance(leaf, np.ndarray | jax.Array):
         return repr(leaf)
+    is_key = jnp.issubdtype(leaf.dtype, jax.dtypes.extended)
+    if is_traced(leaf) or leaf.ndim != 1 or is_key:
+        return f"{leaf.dtype}{list(leaf.shape)}"
     values = [str(value) for value in known(leaf)]
     if len(values) > 16:
         values[3:-3] = ["..."]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from optax_stepping._arguments import bad_value, check_flag, integer, known
+from optax_stepping._arguments import bad_kind, bad_value, check_flag, integer, known, shown
 from optax_stepping._edit import one_member
 from optax_stepping._extras import import_extra
 from optax_stepping._live import SteppingState
@@ -59,7 +59,8 @@ def describe(
 
     Args:
       schedule: one schedule; describe a batch member by member, after ``unstack``. Of a
-        :class:`optax_stepping.SteppingState`, what its schedule does from its count on.
+        :class:`optax_stepping.SteppingState`, what its schedule does from its count on, if all
+        members are the same.
       total_steps: the length of training in optimizer steps, if known.
       all_stages: True gives every ramp a line of its own.
 
@@ -98,6 +99,8 @@ def describe(
     """
     check_flag("all_stages", all_stages)
     schedule = one_member(schedule) if isinstance(schedule, SteppingState) else schedule
+    if total_steps is not None:
+        total_steps = integer("total_steps", total_steps, low=1, example="4000")
     stages = _stages(schedule, total_steps)
     count = _count_of(schedule)
     passed = sum(stage.end is not None and stage.end <= count for stage in stages)
@@ -142,7 +145,8 @@ def plot(
     Raises:
       ImportError: matplotlib is missing (``pip install optax-stepping[plot]``).
       ValueError: ``total_steps`` is not positive, or ``label`` is a list of another length.
-      TypeError: ``schedule`` is no ``SteppingSchedule``, or ``total_steps`` no integer.
+      TypeError: ``schedule`` is not a ``SteppingSchedule``, ``total_steps`` not an integer, or
+        ``ax`` not an ``Axes``.
 
     Example:
       >>> import optax_stepping
@@ -164,7 +168,7 @@ def plot(
             f"write label=[...] with {len(members)}",
         )
     curves = [_curve(member, total_steps) for member in members]
-    axes = _new_axes() if ax is None else ax
+    axes = _new_axes() if ax is None else _checked_axes(ax)
     for curve, label in zip(curves, labels, strict=True):
         axes.plot(*curve, label=label, **line)
     axes.set(xlabel="step", ylabel="rate")
@@ -251,6 +255,13 @@ def _new_axes() -> "Axes":
     return pyplot.subplots(figsize=(7, 3), layout="constrained")[1]
 
 
+def _checked_axes(ax: Any) -> "Axes":
+    if not isinstance(ax, import_extra("matplotlib.axes", extra="plot").Axes):
+        write = "write ax=fig.add_subplot(), or leave it out for new ones"
+        raise bad_kind("ax", "be matplotlib's Axes", shown(ax), write)
+    return ax
+
+
 def _count_of(schedule: Any) -> int:
     """From where on: of a state, the steps done."""
     return int(known(schedule.count)) if isinstance(schedule, SteppingState) else 0
@@ -262,8 +273,6 @@ def _schedule_of(schedule: Any) -> Any:
 
 def _stages(schedule: Any, total_steps: int | None) -> list[_Stage]:
     """Every stage but padding; with ``total_steps``, the last one ends there."""
-    if total_steps is not None:
-        total_steps = integer("total_steps", total_steps, low=1, example="4000")
     schedule = unpad(_schedule_of(schedule))
     boundaries, rates, ramps = map(known, (schedule.boundaries, schedule.rates, schedule.ramps))
     starts = [0, *boundaries.tolist()]

@@ -89,3 +89,14 @@ def test_a_warmup_of_one_step():
 def test_the_largest_rates():
     largest = float(jnp.finfo(jnp.result_type(float)).max)
     assert manual_stepping([5], [-largest, largest])(7) == largest
+    assert (manual_stepping([], [1.0]) * largest)(7) == largest
+
+
+@pytest.mark.parametrize("dtype", [">i2", ">i4", ">i8", ">f2", ">f4", ">f8"])
+def test_bytes_in_the_other_order(dtype):
+    """Which a program that is compiled already would read wrongly."""
+    counts = np.array([5, 15, 25])
+    assert S(counts).tolist() == S(counts.astype(dtype)).tolist()
+    if "i" in dtype:
+        moved = S.replace(boundaries=np.array([10, 20], dtype))
+        assert moved(counts).tolist() == S(counts).tolist()

@@ -54,6 +54,21 @@ def test_join_means_what_optax_means(members, data):
         np.testing.assert_allclose(rate, theirs(count), rtol=1e-6, atol=1e-7)
 
 
+@given(schedules(), schedules(), st.integers(INT32_MAX - 20, INT32_MAX))
+def test_the_last_count_where_counting_stops(first, second, step):
+    joined, late = join([first, second], [step]), shift(second, -step)
+    for count in range(INT32_MAX - 20, INT32_MAX + 1):
+        assert_rate(joined(count), *((first, count) if count < step else (second, count - step)))
+        assert_rate(late(count), second, max(count - step, 0))
+
+
+def test_a_ramp_of_two_steps_is_cut():
+    ramp = manual_stepping([4], [0.0, 1.0], interpolate=True)
+    cut = join([ramp, manual_stepping([], [9.0])], [2])
+    assert cut(np.arange(4)).tolist() == [0, 0.25, 9, 9]
+    assert cut.boundaries.tolist() == [1, 2]
+
+
 @given(schedules(), st.one_of(st.integers(-60, 60), st.integers(-INT32_MAX, INT32_MAX)))
 def test_shift_means_counting_from_elsewhere(schedule, steps):
     shifted = shift(schedule, steps)
