@@ -48,8 +48,8 @@ def describe(
     """The stages of a schedule as a table, and below it what looks wrong.
 
     Four or more ramps in a row, as a converted curve has them, share a line: the rate where the
-    first starts, the rate where the last ends, and how many there are. A turn that four or more
-    ramps lead to begins a new line, so that the peak after a warmup shows.
+    first starts, the rate where the last ends, and how many there are. Ramps that rise and ramps
+    that fall have lines of their own, unless they alternate faster than every four ramps.
 
     Named as suspicious: stages that start at or after ``total_steps``; all boundaries
     within the first hundredth of ``total_steps`` (were epochs given as steps?); a rate that
@@ -236,9 +236,10 @@ def _members(schedule: Any) -> list[Any]:
 
 def _curve(schedule: Any, total_steps: int) -> tuple[np.ndarray, np.ndarray]:
     """Counts and rates that make the line."""
+    stages = _stages(schedule, total_steps)
     first = min(_count_of(schedule), total_steps)
     grids = [[first, 1, total_steps]]
-    for _, start, end, *_, ramp in _stages(schedule, total_steps):
+    for _, start, end, *_, ramp in stages:
         grids.append([start - 1, start])
         length = min(end or total_steps, total_steps) - start
         if ramp and length > 0:
