@@ -1,6 +1,7 @@
 """The documents say what is so: their code runs, their links lead somewhere."""
 
 import re
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,8 @@ BLOCKS = [
 
 
 @pytest.mark.parametrize(("name", "block"), BLOCKS)
-def test_every_block_of_code_runs_on_its_own(name, block):
+def test_every_block_of_code_runs_on_its_own(name, block, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     exec(compile(block, name, "exec"), {})
 
 
