@@ -1,6 +1,7 @@
 """Learning rates stepped by hand, as data: manual_stepping for JAX and Optax."""
 
 from optax_stepping import interop
+from optax_stepping._function import from_function
 from optax_stepping._join import join, shift
 from optax_stepping._live import (
     SteppingState,
@@ -13,7 +14,7 @@ from optax_stepping._manual_stepping import manual_stepping
 from optax_stepping._runtime_check import check
 from optax_stepping._schedule import SteppingSchedule, as_function
 from optax_stepping._stack import pad, stack, unpad, unstack
-from optax_stepping._table import from_function, from_table
+from optax_stepping._table import from_table
 from optax_stepping._view import describe, plot
 
 __version__ = "0.1.0"
