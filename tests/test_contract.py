@@ -104,6 +104,7 @@ USES = {
 }
 
 
+@pytest.mark.not_under("JAX_NUMPY_DTYPE_PROMOTION", reason="Optax's closures mix ints and floats")
 @pytest.mark.parametrize("use", USES)
 def test_ours_and_a_closure(use):
     chex.clear_trace_counter()
@@ -180,6 +181,7 @@ def test_what_a_tuple_did_is_an_error(wrong):
         wrong(OURS)
 
 
+@pytest.mark.not_under("JAX_ENABLE_X64", reason="shows float32")
 @pytest.mark.parametrize(
     ("factor", "message"),
     [

@@ -12,6 +12,8 @@ import pytest
 import optax_stepping as o
 from optax_stepping import __main__ as command_line
 
+pytestmark = pytest.mark.not_under("JAX_ENABLE_X64", reason="names float32")
+
 T, V = TypeError, ValueError
 S = o.manual_stepping([10, 20], [0.1, 0.01, 0.001], warmup_steps=5)
 BATCH = o.stack([S, S])
@@ -215,7 +217,7 @@ CALLS = [
     ("stateful(0.1)", T, "schedule", "0.1"),
     ("stateful(stateful(S))", T, "schedule", "StatefulStepping"),
     ("stateful(S)(3)", T, "SteppingState", "3"),
-    ("optax.adamw(stateful(S)).update(jnp.zeros(2), optax.adamw(0.1).init(jnp.zeros(2)), jnp.zeros(2))", T, "state"),
+    ("optax.sgd(stateful(S)).update(jnp.zeros(2), MANY)", T, "state"),
     ("scale_by_stepping(0.1)", T, "schedule", "0.1"),
     ("scale_by_stepping([S])", T, "schedule", "list"),
     ("scale_by_stepping(optax.constant_schedule(0.1))", T, "schedule", "function"),
@@ -249,7 +251,7 @@ CALLS = [
     ("plot(S, 50, ax=5)", T, "ax must be matplotlib's Axes", "5 of type int"),
     ("plot(BATCH, 50, label=['one'])", V, "label", "2"),
     ("check(0.1)", T, "schedule", "0.1"),
-    ("check(S.replace(rates=S.rates * jnp.nan))", V, "rates[0]", "nan"),
+    ("check(S.replace(rates=S.rates + jnp.inf))", V, "rates[0]", "inf"),
     # importers
     ("from_tf_object_detection(3)", T, "config", "3"),
     ("from_tf_object_detection('nonsense {')", V, "config"),
