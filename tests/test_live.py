@@ -387,6 +387,7 @@ def test_names_that_fit_no_state_or_several(tree, name, error, message):
             act(opt_state, name)
 
 
+@trains_with_adam
 def test_the_state_of_a_closure_says_how_it_goes_live():
     with pytest.raises(ValueError, match="hold a SteppingState, got none; make the optimizer with"):
         get_state(optax.sgd(0.1).init(init_params()))
@@ -424,7 +425,7 @@ BOTH = jax.vmap(lambda s: scale_by_stepping(s).init(None))(stack([DECAY, DECAY /
         (STATE, DECAY.replace(ramps=jnp.zeros(2)), TypeError, "have bools as ramps, got float"),
         (STATE._replace(rates=None), DECAY, TypeError, "schedule of the state must have an array as rates"),
         (STATE._replace(ramps=STATE.ramps[1:]), DECAY, ValueError, "schedule of the state must have rates of shape"),
-        (jax.tree.map(lambda leaf: leaf / 1, STATE), DECAY, TypeError, "the state must have integers as boundaries, got float"),
+        (jax.tree.map(lambda leaf: leaf.astype("f4"), STATE), DECAY, TypeError, "the state must have integers as boundaries, got float"),
         (STATE._replace(rates=STATE.rates.astype("bfloat16")), DECAY, TypeError, "32 bits or more, got rates of bfloat16; leave"),
         (STATE._replace(boundaries=STATE.boundaries.astype("i2")), DECAY, TypeError, "32 bits or more, got boundaries of int16"),
     ],
@@ -486,6 +487,7 @@ def test_members_that_differ():
 LONG = manual_stepping([3, 4, 6, 8, 12], [0.5, 0.4, 0.3, 0.2, 0.1, 0.05], warmup_steps=1)
 
 
+@trains_with_adam
 @pytest.mark.parametrize("form", ["single", "sharded", "in jit"])
 def test_a_state_grows(form):
     """One more compilation; the same count, devices and later programs."""
@@ -517,6 +519,7 @@ def test_a_sweep_grows():
     np.testing.assert_array_equal(rates, [LONG(12), DECAY(3)])
 
 
+@pytest.mark.not_under("JAX_NUMPY_DTYPE_PROMOTION", reason="SAM multiplies bools and floats")
 def test_sharpness_aware_minimization():
     """It averages all leaves of the states, which makes integers of bools; a checkpoint, uint8."""
 
@@ -527,7 +530,7 @@ def test_sharpness_aware_minimization():
     ours, opt_state, _ = trained(scale_by_stepping(SCHEDULE))
     chex.assert_trees_all_equal(ours, trained(optax.scale_by_learning_rate(SCHEDULE))[0])
     live = get_state(opt_state)
-    assert live.ramps.dtype == jnp.int32
+    assert jnp.issubdtype(live.ramps.dtype, jnp.integer)
     for state in (live, live._replace(ramps=live.ramps.astype(jnp.uint8))):
         assert state.rate == SCHEDULE(15)
         assert describe(state._replace(count=0)) == describe(SCHEDULE)
