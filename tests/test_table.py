@@ -178,7 +178,6 @@ def test_converted_anywhere_with_concrete_leaves(where):
     def convert(_=0):
         found.append(from_function(cosine, total_steps=4001, tolerance=1e-2))
         found.append(from_table([0.1] * 5 + [0.2]))
-        return 0
 
     members = jnp.arange(2)
     with jax.transfer_guard("disallow"):
