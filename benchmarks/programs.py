@@ -37,8 +37,11 @@ def stablehlo(function, *arguments) -> str:
     return jax.jit(function).lower(*arguments).as_text()
 
 
+HIDDEN = 256
+
+
 def init_mlp():
-    shapes = {"w0": (64, 64), "b0": 64, "w1": (64, 10), "b1": 10}
+    shapes = {"w0": (64, HIDDEN), "b0": HIDDEN, "w1": (HIDDEN, 10), "b1": 10}
     return {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
 
 
@@ -46,6 +49,10 @@ def mlp_loss(params, images, labels):
     hidden = jax.nn.relu(images @ params["w0"] + params["b0"][None])
     logits = hidden @ params["w1"] + params["b1"][None]
     return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+
+
+def make_plain_sgd(learning_rate):
+    return optax.sgd(learning_rate)
 
 
 def make_sgd(learning_rate):
@@ -56,11 +63,21 @@ def make_adamw(learning_rate):
     return optax.adamw(learning_rate)
 
 
+def make_clipped_adamw(learning_rate):
+    return optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(learning_rate))
+
+
 def make_injected_sgd(learning_rate):
     return optax.inject_hyperparams(optax.sgd)(learning_rate, momentum=0.9)
 
 
-OPTIMIZERS = {"sgd": make_sgd, "adamw": make_adamw, "inject_hyperparams": make_injected_sgd}
+OPTIMIZERS = {
+    "plain sgd": make_plain_sgd,
+    "sgd": make_sgd,
+    "adamw": make_adamw,
+    "clip, adamw": make_clipped_adamw,
+    "inject_hyperparams": make_injected_sgd,
+}
 
 
 def train_step(make_optimizer, schedule_of):

@@ -2,13 +2,15 @@
 
 from optax_stepping import interop
 from optax_stepping._edit import get_state, set_schedule
-from optax_stepping._join import join, shift
+from optax_stepping._function import from_function
+from optax_stepping._join import join, shift, stretch
 from optax_stepping._live import SteppingState, scale_by_stepping, stateful
 from optax_stepping._manual_stepping import manual_stepping
 from optax_stepping._runtime_check import check
 from optax_stepping._schedule import SteppingSchedule, as_function
 from optax_stepping._stack import pad, stack, unpad, unstack
-from optax_stepping._view import describe, plot
+from optax_stepping._table import from_table
+from optax_stepping._view import describe, plot, to_dict
 
 __version__ = "0.1.0"
 
@@ -18,6 +20,8 @@ __all__ = [
     "as_function",
     "check",
     "describe",
+    "from_function",
+    "from_table",
     "get_state",
     "interop",
     "join",
@@ -29,6 +33,8 @@ __all__ = [
     "shift",
     "stack",
     "stateful",
+    "stretch",
+    "to_dict",
     "unpad",
     "unstack",
 ]

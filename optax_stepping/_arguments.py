@@ -1,6 +1,6 @@
 """Checks that several doors share: of numbers, sequences, leaves and schedules."""
 
-import math
+import sys
 from collections.abc import Sequence
 from typing import Any, TypeGuard
 
@@ -120,8 +120,8 @@ def real(name: str, value: Any, example: str) -> float:
     number = scalar(name, value, example)
     if isinstance(number, bool) or not isinstance(number, int | float):
         raise bad_kind(name, "be a real number", shown(value), f"write {example}")
-    if isinstance(number, float) and not math.isfinite(number):
-        raise bad_value(name, "be finite", repr(value), f"write a number such as {example}")
+    if not abs(number) <= sys.float_info.max:
+        raise bad_value(name, "be finite", shown(value), f"write a number such as {example}")
     return number
 
 

@@ -244,7 +244,7 @@ def check_schedule(name: str, schedule: object) -> None:
             name,
             "be a SteppingSchedule",
             shown(schedule),
-            "write manual_stepping(boundaries, rates)",
+            "write manual_stepping(boundaries, rates), or state.schedule",
         )
     check_leaves(name, *vars(schedule).values())
 

@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import weakref
+from types import SimpleNamespace
 
 import chex
 import cloudpickle
@@ -197,16 +198,17 @@ def test_bad_factors(factor, message):
 
 
 def importers():
-    class MultiStepLR:
-        milestones, gamma, base_lrs, last_epoch, _last_lr = (3, 5), 0.1, (0.5,), 0, (0.5,)
-        optimizer = None
+    class Halving(SimpleNamespace):
+        def step(self):
+            self.last_epoch += 1
+            self.optimizer.param_groups[0]["lr"] /= 2
 
-    yield lambda: interop.from_optax(0.5, {3: 0.1})
-    yield lambda: interop.from_keras({"boundaries": [3], "values": [0.5, 0.25]})
-    yield lambda: interop.from_torch(MultiStepLR())
+    groups = [{"params": [], "lr": 0.5}]
+    scheduler = Halving(last_epoch=0, optimizer=SimpleNamespace(param_groups=groups, step=print))
+    yield lambda: interop.from_torch(scheduler, total_steps=3)
     yield lambda: interop.from_detectron2({"STEPS": (5,), "MAX_ITER": 9, "WARMUP_ITERS": 2})
     yield lambda: interop.from_mmengine(
-        0.1, {"type": "MultiStepLR", "milestones": [2]}, steps_per_epoch=2
+        {"type": "MultiStepLR", "milestones": [2]}, base_lr=0.1, steps_per_epoch=2
     )
     yield lambda: interop.from_tf_object_detection("constant_learning_rate { learning_rate: 1 }")
 

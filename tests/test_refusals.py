@@ -10,7 +10,6 @@ import optax
 import pytest
 
 import optax_stepping as o
-from optax_stepping import __main__ as command_line
 
 pytestmark = pytest.mark.not_under("JAX_ENABLE_X64", reason="names float32")
 
@@ -189,6 +188,26 @@ CALLS = [
     ("shift(0.1, 5)", T, "schedule", "0.1"),
     ("shift(BATCH, 5)", V, "schedule", "(2,)"),
     ("jax.jit(lambda n: shift(S, n).rates)(5)", V, "steps", "traced"),
+    # stretch
+    ("stretch(0.1, 5)", T, "schedule", "0.1"),
+    ("stretch(S, 0)", V, "factor", "0 of type int"),
+    ("stretch(S, -0.5)", V, "factor", "-0.5"),
+    ("stretch(S, True)", T, "factor", "True"),
+    ("stretch(S, NAN)", V, "factor", "nan"),
+    ("stretch(S, INF)", V, "factor", "inf"),
+    ("stretch(S, '2')", T, "factor", "'2'"),
+    ("stretch(S, 2j)", T, "factor", "2j"),
+    ("stretch(S, None)", T, "factor", "None"),
+    ("stretch(S, [2])", T, "factor", "[2]"),
+    ("stretch(S, np.ones(2))", V, "factor", "(2,)"),
+    ("stretch(S, 2**27)", V, "factor", "134217728", "boundaries[2] = 20 beyond 2147483647"),
+    ("stretch(S, 10**400)", V, "factor", "boundaries[2] = 20 beyond 2147483647"),
+    ("stretch(S, 0.1)", V, "factor", "0.1", "boundaries[0] = 5 on step 0 and the first stage on 0"),
+    ("stretch(S, 0.125)", V, "boundaries[1] = 10 on step 1 and boundaries[0] = 5 on 1"),
+    ("stretch(stack([stretch(S, 9), S]), 0.1)", V, "boundaries[1, 0] = 5 on step 0 and the first"),
+    ("stretch(S.replace(boundaries=[5, 0, 9]), 2)", V, "boundaries[1] = 0 on step 0 and boundaries[0] = 5 on 10"),
+    ("jax.jit(lambda f: stretch(S, f).rates)(5)", V, "factor", "traced"),
+    ("jax.jit(lambda s: stretch(s, 5).rates)(S)", V, "schedule", "traced"),
     # stack, unstack, pad, unpad
     ("stack([])", V, "schedules"),
     ("stack(S)", T, "schedules", "SteppingSchedule"),
@@ -244,35 +263,33 @@ CALLS = [
     ("describe(S, 0)", V, "total_steps", "0"),
     ("describe(S, 2.5)", T, "total_steps", "2.5"),
     ("describe(S, '90')", T, "total_steps", "'90'"),
+    ("describe(S, all_stages=1)", T, "all_stages", "1"),
     ("jax.jit(lambda s: describe(s))(S)", V, "schedule", "traced"),
     ("plot(S, 0)", V, "total_steps", "0"),
     ("plot(S, None)", T, "total_steps", "None"),
     ("plot(0.1, 50)", T, "schedule", "0.1"),
     ("plot(S, 50, ax=5)", T, "ax must be matplotlib's Axes", "5 of type int"),
     ("plot(BATCH, 50, label=['one'])", V, "label", "2"),
+    ("to_dict(0.1)", T, "schedule", "0.1"),
+    ("to_dict(get_state(CHAIN))", T, "schedule", "SteppingState", "state.schedule"),
+    ("to_dict(BATCH)", V, "schedule", "(2,)", "unstack"),
+    ("jax.jit(lambda s: to_dict(s)['rates'])(S)", V, "schedule", "traced"),
+    ("to_dict(S.replace(rates=S.rates * jnp.nan))", V, "rates[0]", "nan"),
+    ("to_dict(S.replace(boundaries=[5, 4, 9]))", V, "boundaries[1] = 4", "boundaries[0] = 5"),
     ("check(0.1)", T, "schedule", "0.1"),
     ("check(S.replace(rates=S.rates + jnp.inf))", V, "rates[0]", "inf"),
     # importers
     ("from_tf_object_detection(3)", T, "config", "3"),
     ("from_tf_object_detection('nonsense {')", V, "config"),
     ("from_tf_object_detection('nowhere.config')", V, "nowhere.config"),
-    ("from_keras(3)", T, "PiecewiseConstantDecay", "3"),
-    ("from_keras({'boundaries': [1]})", V, "values"),
-    ("from_torch(3)", T, "scheduler", "3"),
-    ("from_optax(0.1, [3])", T, "boundaries_and_scales", "[3]"),
-    ("from_optax('a')", T, "init_value", "'a'"),
-    ("from_optax(0.1, {-3: 0.5})", V, "-3"),
-    ("from_optax(0.1, {3: 'a'})", T, "boundaries_and_scales[3]", "'a'"),
-    ("from_optax(0.1, {3: NAN})", V, "boundaries_and_scales[3]", "nan"),
-    ("from_optax(0.1, {3: 0.1, '4': 0.1})", T, "boundaries_and_scales", "'4'"),
-    ("from_optax_exponential_decay(0.1, 0, 0.5)", V, "transition_steps", "0"),
-    ("from_optax_exponential_decay(0.1, 10, NAN)", V, "decay_rate", "nan"),
+    ("from_torch(3, total_steps=9)", T, "scheduler", "3 of type int", "from_function"),
     ("from_detectron2(3)", T, "cfg", "3"),
     ("from_detectron2('nowhere.yaml')", V, "nowhere.yaml"),
-    ("from_fvcore(3, 0.1, num_updates=5)", T, "ParamScheduler", "3"),
-    ("from_mmengine(0.1, 3, steps_per_epoch=5)", T, "param_scheduler", "3"),
-    ("from_mmengine(0.1, [], steps_per_epoch=0)", V, "steps_per_epoch", "0"),
-    ("from_mmengine('a', [], steps_per_epoch=5)", T, "base_lr", "'a'"),
+    ("from_mmengine(3, base_lr=0.1)", T, "param_scheduler", "3"),
+    ("from_mmengine([], base_lr=0.1, steps_per_epoch=0)", V, "steps_per_epoch", "0"),
+    ("from_mmengine([], base_lr='a')", T, "base_lr", "'a'"),
+    ("from_mmengine([], base_lr=1e39)", V, "base_lr", "1e+39"),
+    ("from_mmengine([], base_lr=0.1, total_steps=2.5)", T, "total_steps", "2.5"),
 ]  # fmt: skip
 
 
@@ -306,15 +323,15 @@ def test_there_are_enough():
 
 
 BY_NAME = {
+    "describe": ["all_stages"],
     "manual_stepping": ["warmup_steps", "warmup_init_value", "interpolate"],
     "scale_by_stepping": ["flip_sign"],
     "set_schedule": ["grow"],
     "stack": ["num_stages"],
-    "from_fvcore": ["num_updates"],
-    "from_mmengine": ["steps_per_epoch"],
-    "from_optax": ["interpolate"],
-    "from_optax_exponential_decay": ["end_value", "total_steps"],
-    "from_torch": ["param_group", "steps_per_epoch", "warmup"],
+    "from_detectron2": ["tolerance"],
+    "from_mmengine": ["base_lr", "steps_per_epoch", "total_steps", "tolerance"],
+    "from_tf_object_detection": ["total_steps", "tolerance"],
+    "from_torch": ["total_steps", "param_group", "steps_per_epoch", "warmup", "tolerance"],
 }
 
 
@@ -324,40 +341,3 @@ def test_what_is_given_by_name_only():
         by_name = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
         assert by_name == BY_NAME.get(name, []), name
         assert not any(p.kind is p.POSITIONAL_ONLY for p in parameters), name
-
-
-SHOW = ["show", "--boundaries", "10,20", "--rates", "0.1,0.01,0.001"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        ([], "command"),
-        (["draw"], "draw"),
-        (["show"], "--boundaries and --rates"),
-        (SHOW[:3], "--boundaries and --rates"),
-        ([*SHOW, "--rates", "0.1"], "1 rates for 2 boundaries"),
-        ([*SHOW, "--rates", "0.1,x,0.2"], "--rates"),
-        ([*SHOW, "--rates", "0.1,nan,0.2"], "rates[1] must be finite, got nan"),
-        ([*SHOW, "--boundaries", "20,10"], "boundaries[1] = 10"),
-        ([*SHOW, "--boundaries", "1.5,10"], "--boundaries"),
-        ([*SHOW, "--warmup-steps", "10"], "warmup_steps = 10"),
-        ([*SHOW, "--warmup-steps", "x"], "--warmup-steps"),
-        ([*SHOW, "--warmup-init-value", "0.1"], "--warmup-init-value has no effect"),
-        ([*SHOW, "--warmup", "--warmup-steps", "3"], "not be given together"),
-        ([*SHOW, "--total-steps", "0"], "0 is not positive"),
-        ([*SHOW, "--png", "a.pdf"], "does not end in .png"),
-        ([*SHOW, "--png", "nowhere/a.png"], "no folder"),
-        ([*SHOW, "--pipeline-config", "a.config"], "--boundaries has no effect"),
-        (["show", "--pipeline-config", "nowhere.config"], "nowhere.config"),
-        ([*SHOW, "--colour", "red"], "--colour"),
-    ],
-)
-def test_the_command_line(arguments, words, capsys):
-    with pytest.raises(SystemExit) as stop:
-        command_line.main(arguments)
-    printed = capsys.readouterr()
-    assert stop.value.code == 2
-    assert words in printed.err
-    assert printed.err.count("\n") == 1
-    assert printed.out == ""

@@ -5,20 +5,13 @@ be expressed in stages is refused with an error that says which part.
 """
 
 from optax_stepping.interop._detectron2 import from_detectron2
-from optax_stepping.interop._fvcore import from_fvcore
-from optax_stepping.interop._keras import from_keras
 from optax_stepping.interop._mmengine import from_mmengine
-from optax_stepping.interop._optax import from_optax, from_optax_exponential_decay
 from optax_stepping.interop._tf_object_detection import from_tf_object_detection
 from optax_stepping.interop._torch import from_torch
 
 __all__ = [
     "from_detectron2",
-    "from_fvcore",
-    "from_keras",
     "from_mmengine",
-    "from_optax",
-    "from_optax_exponential_decay",
     "from_tf_object_detection",
     "from_torch",
 ]

@@ -1,231 +1,202 @@
-"""Schedulers of PyTorch."""
+"""Schedulers of PyTorch: a copy is stepped, and its rates are read."""
 
-import itertools
-import math
+import inspect
 import warnings
-from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
-import jax
+import numpy as np
 
-from optax_stepping._arguments import INT32_MAX, integer, shown
-from optax_stepping._pieces import Piece, in_sequence
+from optax_stepping._arguments import bad_kind, bad_value, integer, shown
 from optax_stepping._schedule import SteppingSchedule
-from optax_stepping.interop._factors import (
-    by_epoch,
-    decays,
-    last_step,
-    multiply,
-    periodic_decays,
-    scaled,
-    until,
-)
-from optax_stepping.interop._refusals import NOT_IN_STAGES, not_in_stages
+from optax_stepping._table import from_table
+from optax_stepping.interop._light_copy import is_scheduler, light_copy
 
 
 def from_torch(
     scheduler: Any,
-    total_steps: int | None = None,
     *,
+    total_steps: int,
     param_group: int = 0,
     steps_per_epoch: int = 1,
     warmup: Any = None,
+    tolerance: float | None = None,
 ) -> SteppingSchedule:
-    """A live scheduler of ``torch.optim.lr_scheduler``, per ``scheduler.step()``.
+    """The schedule of a PyTorch scheduler, read by stepping a copy of it.
 
-    Reads ``MultiStepLR``, ``StepLR``, ``ExponentialLR``, ``ConstantLR``, ``LinearLR``, and
-    ``ChainedScheduler`` and ``SequentialLR`` of these, nested as far as torch itself can step
-    them. The rate at count ``c`` is the one after ``c`` calls of ``scheduler.step()`` since the
-    scheduler was made, whether it is fresh or half-run. Compared with the real schedulers,
-    stepped.
+    Takes every class of ``torch.optim.lr_scheduler`` but ``ReduceLROnPlateau``, and ``SWALR``; your
+    own subclasses; chains and sequences of them; fresh, half-run or restored. The rate at count
+    ``c`` is the one in ``optimizer.param_groups`` after ``c`` optimizer steps. The rates become
+    stages as in :func:`optax_stepping.from_table`.
+
+    Your scheduler, optimizer and model stay as they are. The copy has the numbers of the
+    optimizer's groups, but no parameters. The functions of a ``LambdaLR`` are copied with their
+    closures, callable objects and the objects of bound methods with their attributes. Only what
+    these change elsewhere, such as a global variable, changes for you, too.
 
     Args:
-      scheduler: the object.
-      total_steps: leave out stages that start at this step or later.
-      param_group: the index of the optimizer's parameter group.
-      steps_per_epoch: for a scheduler that is stepped once an epoch, the number of optimizer
-        steps in one; its ramps become stairs. The schedule then counts optimizer steps.
-      warmup: a second scheduler on the same optimizer, made after ``scheduler`` and stepped once
-        every optimizer step, as in torchvision's detection reference.
+      scheduler: the scheduler, or Lightning's dict of one, with ``"interval"`` (``"epoch"`` if left
+        out, as there) and ``"frequency"``.
+      total_steps: the number of optimizer steps of the whole training, those done included. After
+        the last, the last rate holds.
+      param_group: the index of the parameter group.
+      steps_per_epoch: for a scheduler that is stepped once an epoch, the number of optimizer steps
+        in one. With 1, a count is one ``scheduler.step()``.
+      warmup: a second scheduler on the same optimizer that is stepped after every optimizer step,
+        as in torchvision's detection reference. Leave it out once it is no longer stepped.
+      tolerance: for curved rates, as in :func:`optax_stepping.from_table`.
 
     Returns:
-      The schedule, in calls of ``scheduler.step()``, or in optimizer steps (see
-      ``steps_per_epoch``).
+      The schedule, in optimizer steps. Of a half-run scheduler, the counts before now read as the
+      rate in force now. Now is ``last_epoch * steps_per_epoch``; with ``warmup``, its
+      ``last_epoch``.
 
     Raises:
-      ValueError: another kind of scheduler (the message names the Optax schedule to use), a
-        product of two ramps, unsorted milestones, a rate that was changed by hand or by another
-        scheduler, no such group.
-      TypeError: no scheduler at all.
+      ValueError: a scheduler that follows a metric (``ReduceLROnPlateau``, Lightning's
+        ``"monitor"``); a ``total_steps`` that the scheduler has already reached, or cannot reach;
+        curved rates without a ``tolerance``; no such group.
+      TypeError: what is no PyTorch scheduler; see :func:`optax_stepping.from_function`.
 
     Example:
       >>> from types import SimpleNamespace
       >>> from optax_stepping import interop
-      >>> class MultiStepLR(SimpleNamespace):  # stands in for torch's
-      ...     pass
-      >>> interop.from_torch(MultiStepLR(
-      ...     milestones=[30, 80], gamma=0.1, base_lrs=[0.5], last_epoch=0, _last_lr=[0.5]))
-      SteppingSchedule(boundaries=[30, 80], rates=[0.5, 0.05, 0.005], ramps=[False, False])
+      >>> class Halved(SimpleNamespace):  # instead of lr_scheduler.StepLR(optimizer, 30, 0.5)
+      ...     def step(self):
+      ...         self.last_epoch += 1
+      ...         for group in self.optimizer.param_groups:
+      ...             group["lr"] = 0.8 * 0.5 ** (self.last_epoch // 30)
+      >>> groups = [{"params": [], "lr": 0.8}]
+      >>> optimizer = SimpleNamespace(param_groups=groups, step=lambda: None)
+      >>> interop.from_torch(Halved(optimizer=optimizer, last_epoch=0), total_steps=90)
+      SteppingSchedule(boundaries=[30, 60], rates=[0.8, 0.4, 0.2], ramps=[False, False])
     """
+    end = integer("total_steps", total_steps, low=1, example="90000")
     length = integer("steps_per_epoch", steps_per_epoch, low=1, example="500")
-    end = last_step(total_steps)
-    base = _base_rate("scheduler", scheduler, param_group)
-    curves = [by_epoch(_curve("scheduler", scheduler, base, -(-end // length)), length)]
+    if isinstance(scheduler, Mapping):
+        scheduler, stepped = _from_lightning(scheduler, end, length)
+    else:
+        stepped = np.arange(end) // length
+    _check("scheduler", scheduler)
+    now = int(np.searchsorted(stepped, _steps_done(scheduler)))
     if warmup is not None:
-        _base_rate("warmup", warmup, param_group)
-        curves.append(_curve("warmup", warmup, base, end))
-    schedule = scaled(until(multiply(curves, "scheduler"), end), base)
-    _check_rate_now(schedule, scheduler, warmup, param_group, length)
-    return schedule
-
-
-def _base_rate(name: str, scheduler: Any, param_group: int) -> float:
-    first = scheduler
-    while hasattr(first, "_schedulers"):
-        first = first._schedulers[0]
-    if not hasattr(first, "base_lrs"):
-        kind = type(scheduler).__name__
-        if kind in NOT_IN_STAGES:
-            raise not_in_stages(name, kind)
-        raise TypeError(
-            f"{name} must be a torch learning rate scheduler, got {shown(scheduler)}; hand in the "
-            f"object, such as lr_scheduler.StepLR(optimizer, 30)."
+        now = _now_in_warmup(warmup, scheduler, stepped)
+    if now >= end:
+        raise bad_value(
+            "total_steps",
+            "lie after the steps that are done",
+            f"{end} for a scheduler with last_epoch={_steps_done(scheduler)}",
+            "write the number of optimizer steps of the whole training",
         )
-    number = len(first.base_lrs)
+    number = len(scheduler.optimizer.param_groups)
     group = integer("param_group", param_group, example="0")
     if group >= number:
-        raise ValueError(
-            f"param_group = {group}: the optimizer has {number} groups; write 0 .. {number - 1}."
+        must = f"be below the number of groups, {number}"
+        raise bad_value("param_group", must, group, f"write {number - 1} for the last")
+    return from_table(_rates(scheduler, warmup, stepped, now, group), tolerance=tolerance)
+
+
+_LIGHTNING_KEYS = {
+    "scheduler", "interval", "frequency", "monitor", "reduce_on_plateau", "strict", "name"
+}  # fmt: skip
+_FOR_A_METRIC = "use optax.contrib.reduce_on_plateau for a rate that follows a metric"
+
+
+def _from_lightning(config: Mapping[str, Any], end: int, length: int) -> tuple[Any, np.ndarray]:
+    """The scheduler of the dict, and how often Lightning has stepped it at every count."""
+    if "scheduler" not in config or not _LIGHTNING_KEYS.issuperset(config):
+        raise bad_value(
+            "scheduler",
+            f"have 'scheduler' and otherwise only keys of {sorted(_LIGHTNING_KEYS)}",
+            f"a dict of {sorted(map(str, config))}",
+            "write the dict that configure_optimizers returns as 'lr_scheduler'",
         )
-    return float(first.base_lrs[group])
+    for key in ("monitor", "reduce_on_plateau"):
+        if config.get(key):
+            raise bad_value(f"scheduler[{key!r}]", "be left out", repr(config[key]), _FOR_A_METRIC)
+    interval, counts = config.get("interval", "epoch"), np.arange(end)
+    every = integer("scheduler['frequency']", config.get("frequency", 1), low=1, example="1")
+    if interval == "epoch":
+        return config["scheduler"], counts // (length * every)
+    if interval != "step":
+        must, write = "be 'step' or 'epoch'", "write 'step'"
+        raise bad_value("scheduler['interval']", must, shown(interval), write)
+    if every == 1:
+        return config["scheduler"], counts
+    if every > length:
+        raise bad_value(
+            "scheduler['frequency']",
+            "be at most steps_per_epoch, as Lightning counts from 1 in every epoch",
+            f"{every} with steps_per_epoch={length}",
+            "write steps_per_epoch=500, say",
+        )
+    return config["scheduler"], counts // length * (length // every) + counts % length // every
 
 
-def _curve(name: str, scheduler: Any, base: float, end: int) -> list[Piece]:
-    """The factor of a scheduler over its own steps."""
-    kind = type(scheduler).__name__
-    if kind in ("ChainedScheduler", "SequentialLR"):
-        parts = list(scheduler._schedulers)
-        curves = [_curve(f"{name}: part {i}", part, base, end) for i, part in enumerate(parts)]
-        join = _chain if kind == "ChainedScheduler" else _sequence
-        return join(name, scheduler, curves)
-    if kind not in _TORCH_CURVES:
-        raise not_in_stages(name, kind)
-    return _TORCH_CURVES[kind](name, scheduler, base, end)
-
-
-def _chain(name: str, scheduler: Any, curves: list[list[Piece]]) -> list[Piece]:
-    for i, part in enumerate(scheduler._schedulers):
-        restart = max(_restarts(part), default=0)
-        others = itertools.chain.from_iterable(c for j, c in enumerate(curves) if j != i)
-        for piece in others:
-            if piece.start < restart and (piece.value, piece.end_value) != (1.0, None):
-                raise ValueError(
-                    f"{name}: part {i} is a SequentialLR, which sets the rate anew at step "
-                    f"{restart} and so drops what the rest of the chain did before; put the chain "
-                    f"into the sequence, or write the stages with manual_stepping."
-                )
-    return multiply(curves, name)
-
-
-def _restarts(scheduler: Any) -> list[int]:
-    """Where a scheduler sets the rate instead of multiplying it."""
-    found = [m for m in getattr(scheduler, "_milestones", []) if m > 0]
-    for part in getattr(scheduler, "_schedulers", []):
-        found += _restarts(part)
-    return found
-
-
-def _sequence(name: str, scheduler: Any, curves: list[list[Piece]]) -> list[Piece]:
-    milestones = [
-        integer(f"{name}: milestones[{i}]", milestone, low=-INT32_MAX)
-        for i, milestone in enumerate(scheduler._milestones)
+def _check(name: str, scheduler: Any) -> None:
+    if not is_scheduler(scheduler):
+        raise bad_kind(
+            name,
+            "be a PyTorch scheduler",
+            shown(scheduler),
+            "hand in the object, such as lr_scheduler.StepLR(optimizer, 30), or turn another "
+            "schedule into a function: from_function(lambda count: ..., total_steps=...)",
+        )
+    needed = [
+        parameter.name
+        for parameter in inspect.signature(scheduler.step).parameters.values()
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     ]
-    if milestones != sorted(milestones):
-        raise ValueError(
-            f"{name}: milestones must be in ascending order, got {milestones}; what torch does "
-            f"with others is an accident of its search: sort schedulers and milestones."
-        )
-    for i, part in enumerate(scheduler._schedulers):
-        if _restarts(part) or (i and hasattr(part, "_schedulers")):
-            raise ValueError(
-                f"{name}: part {i} is a {type(part).__name__}: torch starts a sequence inside of a "
-                f"sequence a step early, and a chain at a milestone not at all; write one "
-                f"SequentialLR, of which only the first part may be a ChainedScheduler."
-            )
-    # At a step on which several start, the last one does; before the first step, all have.
-    return in_sequence(curves, [max(milestone, 0) for milestone in milestones])
-
-
-def _linear(name: str, scheduler: Any, *_: Any) -> list[Piece]:
-    length = _length(name, scheduler)
-    start, end = float(scheduler.start_factor), float(scheduler.end_factor)
-    return [Piece(0, start, end), Piece(length, end)]
-
-
-def _constant(name: str, scheduler: Any, *_: Any) -> list[Piece]:
-    return [Piece(0, float(scheduler.factor)), Piece(_length(name, scheduler), 1.0)]
-
-
-def _length(name: str, scheduler: Any) -> int:
-    return integer(f"{name}: total_iters", scheduler.total_iters, low=1)
-
-
-def _multi_step(name: str, scheduler: Any, *_: Any) -> list[Piece]:
-    # A Counter of steps, of which repeated ones multiply.
-    steps = list(Counter(scheduler.milestones).elements())
-    unmet = [step for step in steps if isinstance(step, float) and not step.is_integer()]
-    unmet += [step for step in steps if step < 0]
-    if unmet:
-        warnings.warn(
-            f"{name}: torch never reaches the milestones {unmet}, as it steps by whole numbers "
-            f"from 0 on; they are left out here, too.",
-            stacklevel=2,
-        )
-    milestones = [integer(f"{name}: milestone", step) for step in steps if step not in unmet]
-    return decays(milestones, float(scheduler.gamma))
-
-
-def _step(name: str, scheduler: Any, base: float, end: int) -> list[Piece]:
-    period = integer(f"{name}: step_size", scheduler.step_size, low=1)
-    return periodic_decays(period, period, float(scheduler.gamma), end, base)
-
-
-def _exponential(name: str, scheduler: Any, base: float, end: int) -> list[Piece]:
-    return periodic_decays(1, 1, float(scheduler.gamma), end, base)
-
-
-_TORCH_CURVES = {
-    "MultiStepLR": _multi_step,
-    "StepLR": _step,
-    "ExponentialLR": _exponential,
-    "ConstantLR": _constant,
-    "LinearLR": _linear,
-}
-
-
-def _check_rate_now(
-    schedule: SteppingSchedule, scheduler: Any, warmup: Any, group: int, length: int
-) -> None:
-    """That the optimizer's rate is the one that the settings say."""
-    steps = _steps_done(scheduler) * length if warmup is None else _steps_done(warmup)
-    optimizer = getattr(scheduler, "optimizer", None)
-    now = scheduler._last_lr[group] if warmup is None else warmup._last_lr[group]
-    rates = [now] + ([optimizer.param_groups[group]["lr"]] if optimizer is not None else [])
-    # Known, also where this is called inside of jit.
-    with jax.ensure_compile_time_eval():
-        expected = float(schedule(steps))
-    for rate in map(float, rates):
-        if not math.isclose(expected, rate, rel_tol=1e-5, abs_tol=1e-37):
-            raise ValueError(
-                f"scheduler: after {steps} steps the rate is {rate}, not {expected} as its "
-                f"settings say: it was changed by hand, stepped with an epoch, or another "
-                f"scheduler works on the same optimizer. Put several into a ChainedScheduler (or "
-                f"one that is stepped every step into warmup=), or write the stages with "
-                f"manual_stepping."
-            )
+    if needed:
+        got = f"{type(scheduler).__name__}, whose step needs {', '.join(needed)}"
+        raise bad_value(name, "be stepped without a metric", got, _FOR_A_METRIC)
 
 
 def _steps_done(scheduler: Any) -> int:
-    if hasattr(scheduler, "last_epoch"):
-        return int(scheduler.last_epoch)
-    return _steps_done(scheduler._schedulers[0])
+    while not hasattr(scheduler, "last_epoch"):
+        scheduler = scheduler._schedulers[0]
+    return int(scheduler.last_epoch)
+
+
+def _now_in_warmup(warmup: Any, scheduler: Any, stepped: np.ndarray) -> int:
+    _check("warmup", warmup)
+    if warmup.optimizer is not scheduler.optimizer:
+        must, got = "have the optimizer of scheduler", f"a {type(warmup).__name__} of another"
+        raise bad_value("warmup", must, got, "write the two schedulers of one optimizer")
+    now, done = _steps_done(warmup), _steps_done(scheduler)
+    if now < len(stepped) and stepped[now] != done:
+        raise bad_value(
+            "warmup",
+            "have been stepped after every optimizer step",
+            f"last_epoch={now} in it and {done} in scheduler",
+            "leave it out if it has ended, or correct steps_per_epoch",
+        )
+    return now
+
+
+def _rates(
+    scheduler: Any, warmup: Any, stepped: np.ndarray, now: int, param_group: int
+) -> np.ndarray:
+    """The rate at every count, by when the scheduler is stepped as often as ``stepped`` says."""
+    copies = {}
+    scheduler, warmup = light_copy(scheduler, copies), light_copy(warmup, copies)
+    group = scheduler.optimizer.param_groups[param_group]
+    rates = np.full(len(stepped), float(group["lr"]))
+    with warnings.catch_warnings():
+        # Older versions of SequentialLR warn of themselves.
+        warnings.filterwarnings("ignore", "The epoch parameter in `scheduler.step")
+        for count in range(now + 1, len(stepped)):
+            try:
+                if warmup is not None:
+                    warmup.step()
+                if stepped[count] > stepped[count - 1]:
+                    scheduler.step()
+            except Exception as error:
+                raise bad_value(
+                    "total_steps",
+                    "be within what the scheduler can step",
+                    f"{len(rates)}, and at step {count} {error!r}",
+                    f"write at most {count}",
+                ) from error
+            rates[count] = float(group["lr"])
+    return rates

@@ -1,0 +1,219 @@
+"""A table of rates as data: the stages that are in it, and ramps along its curves."""
+
+import contextlib
+import functools
+import itertools
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy import ndarray
+
+from optax_stepping._arguments import bad_value, integer, is_real, real, sequence, shown
+from optax_stepping._curves import Stages, ramps_along, steps_along
+from optax_stepping._schedule import SteppingSchedule, make_schedule
+from optax_stepping._stack import pad
+from optax_stepping._straight import straight_stretches
+
+EXAMPLE = "[0.1, 0.1, 0.05]"
+MOST_STEPS = 256  # that are neither held nor straight, and are kept as a stage each
+TOLERANCES = [m * 10.0**e for e in range(-6, 0) for m in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)]
+CHUNK = 2**15  # counts whose errors are checked in one call
+
+
+def from_table(
+    rates: Any, *, tolerance: float | None = None, num_stages: int | None = None
+) -> SteppingSchedule:
+    """A table of rates, one for each step, as stages.
+
+    ``rates[c]`` is the rate at count ``c``; after the last, the last holds.
+
+    First, what is exact. A stretch of rates that is held, or goes in a straight line, becomes
+    one stage, with its ends where they are: a warmup that ends at 5,000 ends at 5,000. It
+    counts as straight up to rounding: the noise of float64 and of recursions in it, or of
+    float32, in whatever dtype the rates are. Steps by epoch are a stage each. Single rates
+    that are neither held nor straight become a stage each, while there are at most 256.
+
+    Then, what is curved. Without a ``tolerance``, it is refused. With one, it becomes a chain of
+    ramps, each as long as it may be: their error is at most ``tolerance * max(abs(rates))`` at
+    every count, which is checked before the schedule is returned. The largest rate is that
+    of the whole table: one spike in it sets the scale. Ramps never leave the range of the
+    stretch between two corners or jumps that they stand for, and are exact at its ends. A
+    warmup and a cosine take 17 stages at 1e-3 and 47 at 1e-4, over 1,000 steps or a million.
+
+    It works inside ``jit`` and ``vmap``, and under ``jax.transfer_guard("disallow")``, with
+    concrete leaves.
+
+    Args:
+      rates: finite real numbers: any one-dimensional sequence or array of NumPy, JAX, pandas,
+        PyTorch, up to ten million and more. They must be known, not traced.
+      tolerance: the largest error of ramps along a curve, relative to the largest rate: at
+        least 1e-6, which is ten times the rounding of float32.
+      num_stages: pad to this many stages, which leaves room in a sweep or in a live state; see
+        :func:`optax_stepping.pad`.
+
+    Returns:
+      A schedule with these rates.
+
+    Raises:
+      ValueError: ``rates`` are empty, not one-dimensional, traced, not finite, or curved while
+        there is no ``tolerance``; ``tolerance`` is below 1e-6 or infinite; more than
+        ``num_stages`` stages are needed. The message says where, or how many.
+      TypeError: an argument is of the wrong kind.
+
+    Example:
+      >>> import numpy as np
+      >>> import optax_stepping
+      >>> optax_stepping.from_table([0.0, 0.1, 0.2, 0.3, 0.3, 0.3, 0.1])
+      SteppingSchedule(boundaries=[3, 6], rates=[0.0, 0.3, 0.1], ramps=[True, False])
+      >>> cosine = 0.5 + 0.5 * np.cos(np.pi * np.arange(1001) / 1000)
+      >>> optax_stepping.from_table(cosine, tolerance=0.05).boundaries.tolist()
+      [373, 852, 1000]
+    """
+    check_options(tolerance, num_stages)
+    with concrete():
+        return find_stages(_checked(rates), tolerance, num_stages)
+
+
+def check_options(tolerance: Any, num_stages: Any) -> None:
+    if tolerance is not None and real("tolerance", tolerance, "1e-3") < 1e-6:
+        raise bad_value("tolerance", "be at least 1e-6", tolerance, "write 1e-3")
+    if num_stages is not None:
+        integer("num_stages", num_stages, low=1, example="16")
+
+
+@contextlib.contextmanager
+def concrete() -> Iterator[None]:
+    """Inside transformations too, JAX computes at once, and may transfer what it needs."""
+    with jax.ensure_compile_time_eval(), jax.transfer_guard("allow"):
+        yield
+
+
+def find_stages(
+    rates: ndarray,
+    tolerance: float | None,
+    num_stages: int | None,
+    *,
+    single: ndarray | None = None,
+    own_rate: Callable[[int], float] | None = None,
+) -> SteppingSchedule:
+    """The schedule of a checked table. Ramps also fit ``single``, its rates in the precision in
+    force, and a held rate is what ``own_rate`` returns in the middle of its stage.
+    """
+    largest, limit = np.abs(rates).max(), np.finfo(jnp.result_type(float)).max
+    if largest > limit:
+        got = f"{largest:.3g} at count {np.abs(rates).argmax()}"
+        raise bad_value("rates", f"be at most {limit:.3g}", got, "write smaller ones")
+    single = rates if single is None else single
+    stretches = straight_stretches(rates)
+    within = functools.partial(_stages, rates, single, stretches)
+    starts, values, ramps = within(tolerance)
+    curves = _curves(stretches, len(rates))
+    if tolerance is None and _count(starts, curves) > MOST_STEPS:
+        first, last = max(curves, key=lambda curve: curve[1] - curve[0])
+        more = f", and {len(curves) - 1} more" if len(curves) > 1 else ""
+        raise bad_value(
+            "rates",
+            "be held or straight without a tolerance",
+            f"a curve from step {first} to step {last}{more}",
+            f"write tolerance=1e-3, which takes {_count(within(1e-3)[0], curves)} ramps",
+        )
+    if own_rate is not None:
+        for i in np.flatnonzero(~ramps).tolist():
+            values[i] = own_rate(int(starts[i] + [*starts, len(rates)][i + 1]) // 2)
+        starts, values, ramps = _merged(starts, values, ramps)
+    if num_stages is not None and num_stages < len(starts):
+        at = bisect_left(TOLERANCES, True, key=lambda t: len(within(t)[0]) <= num_stages)
+        other = f" or tolerance={TOLERANCES[at]:g}" if at < len(TOLERANCES) else ""
+        must, write = f"be at least {len(starts)}", f"write num_stages={len(starts)}{other}"
+        raise bad_value("num_stages", must, num_stages, write)
+    schedule = make_schedule(starts[1:].astype(np.int32), values, ramps[:-1])
+    if tolerance is not None:
+        _check_errors(schedule, rates, single, tolerance * largest)
+    return schedule if num_stages is None else pad(schedule, num_stages)
+
+
+def _curves(stretches: list[tuple[int, int]], size: int) -> list[tuple[int, int]]:
+    """The last count of a stretch and the first of the next one, if there are any between."""
+    ends = itertools.pairwise([(0, 0), *stretches, (size - 1, size - 1)])
+    return [(last, first) for (_, last), (first, _) in ends if first - last > 1]
+
+
+def _count(starts: ndarray, curves: list[tuple[int, int]]) -> int:
+    """The number of stages that start in curves."""
+    return sum(int(((a <= starts) & (starts < b)).sum()) for a, b in curves)
+
+
+def _stages(
+    rates: ndarray, single: ndarray, stretches: list[tuple[int, int]], tolerance: float | None
+) -> tuple[ndarray, ndarray, ndarray]:
+    """Starts, rates, and whether they ramp to the next rate."""
+    dtype, end = np.dtype(jnp.result_type(float)), len(rates) - 1
+    stages: Stages = {0: (rates[0], False), end: (rates[end], False)}
+    for first, last in stretches:
+        stages[first] = rates[first], rates[first] != rates[last]
+        if rates[first] != rates[last]:
+            stages[last] = rates[last], False
+    for first, last in _curves(stretches, len(rates)):
+        if tolerance is None:
+            stages |= steps_along(rates, first, last)
+        else:
+            # The rounding of rates and of ramps is kept in hand.
+            error = (tolerance - 4 * np.finfo(dtype).eps) * np.abs(rates).max()
+            stages |= ramps_along(rates, single, first, last, error)
+    starts = np.array(sorted(stages))
+    values, ramps = zip(*(stages[start] for start in starts.tolist()), strict=True)
+    return _merged(starts, np.array(values).astype(dtype), np.array(ramps, bool))
+
+
+def _merged(starts: ndarray, values: ndarray, ramps: ndarray) -> tuple[ndarray, ndarray, ndarray]:
+    """Ramps of one step, or between equal rates, are held; a rate that is held goes on."""
+    equal = values[1:] == values[:-1]
+    ramps = ramps & np.append(~equal & (np.diff(starts) > 1), False)
+    new = np.append(True, ~equal | ramps[1:] | ramps[:-1])
+    return starts[new], values[new], ramps[new]
+
+
+def _check_errors(
+    schedule: SteppingSchedule, rates: ndarray, single: ndarray, error: float
+) -> None:
+    """Asks the schedule for its rate at every count."""
+    # Padded to a power of two, so that few programs are compiled.
+    padded = pad(schedule, max(16, 1 << (schedule.rates.size - 1).bit_length()))
+    for start in range(0, len(rates), CHUNK):
+        counts = np.minimum(np.arange(start, start + CHUNK), len(rates) - 1)
+        found = np.asarray(padded(counts), float)
+        off = np.maximum(np.abs(found - rates[counts]), np.abs(found - single[counts]))
+        if off.max() > error:
+            worst = counts[off.argmax()]
+            raise bad_value(
+                "tolerance",
+                "be larger, as the rates depend on the precision",
+                f"{rates[worst]} and {single[worst]} at count {worst}",
+                f"write tolerance={1.1 * off.max() / np.abs(rates).max():.2g}",
+            )
+
+
+def _checked(rates: Any) -> ndarray:
+    """The table in double precision."""
+    try:
+        known = rates if hasattr(rates, "__array__") else list(sequence("rates", rates, EXAMPLE))
+        table = np.asarray(known)
+    except jax.errors.JAXTypeError:
+        write = "convert them outside jit for a peak of 1, and multiply the schedule"
+        raise bad_value("rates", "be known", f"the traced {shown(rates)}", write) from None
+    except ValueError:
+        raise bad_value("rates", "be one number a step", shown(rates), f"write {EXAMPLE}") from None
+    if table.ndim != 1 or not table.size:
+        must, got = "be one-dimensional and not empty", f"shape {table.shape}"
+        raise bad_value("rates", must, got, f"write a list such as {EXAMPLE}")
+    if not is_real(table.dtype):
+        for count, rate in enumerate(known):
+            real(f"rates[{count}]", rate, "0.1")
+    table = table.astype(float)
+    for count in np.flatnonzero(~np.isfinite(table))[:1]:
+        raise bad_value("rates", "be finite", f"{table[count]} at count {count}", "write 0.0, say")
+    return table
