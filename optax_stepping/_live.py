@@ -16,14 +16,14 @@ from optax_stepping._schedule import SteppingSchedule, check_schedule
 class SteppingState(NamedTuple):
     """The state of :func:`scale_by_stepping` and of :func:`stateful`: plain arrays.
 
-    A vmapped state has leading axes, as has the schedule in it.
+    In a vmapped state, every leaf has the same leading axes.
 
     Attributes:
       count: int32 scalar, the optimizer steps done so far.
       boundaries: int32 ``(n,)``, of the schedule.
       rates: float32 ``(n + 1,)`` (float64 under x64), of the schedule.
-      ramps: bool ``(n,)``, of the schedule. Integers mean the same: they are what a program
-        leaves that averages all leaves of a state (``optax.contrib.sam``).
+      ramps: bool ``(n,)``, of the schedule. Integers are read as bools: what averages states,
+        such as ``optax.contrib.sam``, makes integers of them.
     """
 
     # shape=(), dtype=jnp.int32
@@ -68,13 +68,11 @@ class StatefulStepping(StatefulSchedule):
 
     def update(self, state: SteppingState, **extra_args: Any) -> SteppingState:
         del extra_args
-        _check_state(state)
-        return _advanced(state)
+        return _advanced(_checked_state(state))
 
     def __call__(self, state: SteppingState, **extra_args: Any) -> jax.Array:
         del extra_args
-        _check_state(state)
-        return state.rate
+        return _checked_state(state).rate
 
     def __repr__(self) -> str:
         return f"stateful({self.schedule!r})"
@@ -158,12 +156,17 @@ def scale_by_stepping(
         del params
         return _init_state(schedule)
 
-    def update(updates, state, params=None, **extra_args):
+    def update(
+        updates: optax.Updates,
+        state: optax.OptState,
+        params: optax.Params | None = None,
+        **extra_args: Any,
+    ) -> tuple[optax.Updates, SteppingState]:
         del params, extra_args
-        _check_state(state)
-        factor = -state.rate if flip_sign else state.rate
+        live = _checked_state(state)
+        factor = -live.rate if flip_sign else live.rate
         updates = jax.tree.map(lambda g: jnp.array(factor, dtype=g.dtype) * g, updates)
-        return updates, _advanced(state)
+        return updates, _advanced(live)
 
     return optax.GradientTransformationExtraArgs(init, update)
 
@@ -179,7 +182,7 @@ def _advanced(state: SteppingState) -> SteppingState:
     return state._replace(count=optax.safe_increment(state.count))
 
 
-def _check_state(state: Any) -> None:
+def _checked_state(state: object) -> SteppingState:
     if not isinstance(state, SteppingState):
         raise bad_kind(
             "the state of a schedule",
@@ -190,6 +193,7 @@ def _check_state(state: Any) -> None:
             "optax.inject_hyperparams(optax.adamw)(...); to hold a rate, write "
             "set_schedule(opt_state, manual_stepping([], [0.1]))",
         )
+    return state
 
 
 def is_variable(leaf: Any) -> bool:

@@ -9,6 +9,7 @@ import decimal
 import enum
 import fractions
 import functools
+import importlib
 import importlib.util
 import pathlib
 import random
@@ -130,25 +131,28 @@ OBJECTS = {
     "NumPy leaves": (o.SteppingSchedule(*map(np.asarray, vars(S).values())), S), "state of None": (o.SteppingState(None, None, None, None), REFUSED),
     "state too short": (STATE._replace(rates=STATE.rates[2:]), REFUSED), "state of float16": (STATE._replace(rates=STATE.rates.astype("f2")), SAME),
 }  # fmt: skip
-if importlib.util.find_spec("torch"):
-    import torch
 
+
+def installed(name):
+    return importlib.import_module(name) if importlib.util.find_spec(name) else None
+
+
+if torch := installed("torch"):
     OBJECTS |= {"tensor": (torch.tensor([5, 9]), REFUSED), "torch scalar": (torch.tensor(7), 7)}
-if importlib.util.find_spec("pandas"):
-    import pandas
-
+if pandas := installed("pandas"):
     OBJECTS |= {
         "Series": (pandas.Series([5, 9]), REFUSED),
-        "NA": (pandas.NA, REFUSED),
-        "NaT": (pandas.NaT, REFUSED),
-    }
-    OBJECTS |= {
-        "Timestamp": (pandas.Timestamp(7), REFUSED),
         "DataFrame": (pandas.DataFrame([[5, 9]]), REFUSED),
     }
-if importlib.util.find_spec("tensorflow"):
-    import tensorflow
-
+    OBJECTS |= {
+        name: (thing, REFUSED)
+        for name, thing in {
+            "NA": pandas.NA,
+            "NaT": pandas.NaT,
+            "Timestamp": pandas.Timestamp(7),
+        }.items()
+    }
+if tensorflow := installed("tensorflow"):
     OBJECTS |= {
         "tf": (tensorflow.constant([5, 9]), REFUSED),
         "tf scalar": (tensorflow.constant(7), 7),
