@@ -200,6 +200,7 @@ ALIASES = {
     "opt_state": "schedule",
 }
 UNSHOWN = "10**5000", "odd"  # have no repr
+TABLES = "tensor", "Series", "tf"  # arrays of others, which from_table takes
 PACKAGE = str(pathlib.Path(o.__file__).parent)
 
 
@@ -259,6 +260,8 @@ def test_a_right_result_or_a_refusal_by_name():
     for function, places, names, given, plain in calls():
         if function in interop.__all__ and not set(names).isdisjoint(UNSHOWN):
             continue
+        if function == "from_table" and names[0] in TABLES and not isinstance(given["rates"], list):
+            plain = {"rates": [5, 9]}
         try:
             found = outcome(function, given, places)
             if found is not None:
