@@ -212,10 +212,12 @@ def _checked(rates: Any) -> ndarray:
     """The table in double precision."""
     if isinstance(rates, ndarray | np.generic | jax.Array):
         check_array("rates", rates, EXAMPLE)
-    known = rates if hasattr(rates, "__array__") else list(sequence("rates", rates, EXAMPLE))
-    for count, rate in enumerate(known if known is not rates else ()):
-        if type(rate) not in (int, float) and not is_traced(rate):
-            real(f"rates[{count}]", rate, "0.1")
+    known: Any = rates
+    if not hasattr(rates, "__array__"):
+        known = list(sequence("rates", rates, EXAMPLE))
+        for count, rate in enumerate(known):
+            if type(rate) not in (int, float) and not is_traced(rate):
+                real(f"rates[{count}]", rate, "0.1")
     try:
         table = np.asarray(known)
     except jax.errors.JAXTypeError:
