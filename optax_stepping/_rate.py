@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from optax_stepping._arguments import INT32_MAX, check_leaves
+from optax_stepping._arguments import INT32_MAX, check_leaves, check_single
 from optax_stepping._axes import jit_on_any_mesh
 from optax_stepping._count import at_least_single, whole_steps
 
@@ -17,8 +17,9 @@ FEW, FLAT = 12, 32
 @jit_on_any_mesh
 def rates_at(boundaries: Array, rates: Array, ramps: Array, counts: Array) -> Array:
     """The rates at ``counts`` (NaN at NaN), weakly typed, of the same shape."""
+    check_leaves("schedule", boundaries, rates, ramps)
+    check_single(boundaries)
     boundaries, rates, ramps, counts = map(jnp.asarray, (boundaries, rates, ramps, counts))
-    check_leaves(boundaries, rates, ramps)
     boundaries, ramps = whole_steps(boundaries), ramps.astype(bool)
     rates = rates.astype(at_least_single(rates.dtype))
     if boundaries.size in (2, 4, 8):

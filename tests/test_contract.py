@@ -208,7 +208,7 @@ def importers():
     yield lambda: interop.from_torch(scheduler, total_steps=3)
     yield lambda: interop.from_detectron2({"STEPS": (5,), "MAX_ITER": 9, "WARMUP_ITERS": 2})
     yield lambda: interop.from_mmengine(
-        0.1, {"type": "MultiStepLR", "milestones": [2]}, steps_per_epoch=2
+        {"type": "MultiStepLR", "milestones": [2]}, base_lr=0.1, steps_per_epoch=2
     )
     yield lambda: interop.from_tf_object_detection("constant_learning_rate { learning_rate: 1 }")
 

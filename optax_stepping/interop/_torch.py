@@ -155,7 +155,7 @@ def _check(name: str, scheduler: Any) -> None:
 def _steps_done(scheduler: Any) -> int:
     while not hasattr(scheduler, "last_epoch"):
         scheduler = scheduler._schedulers[0]
-    return max(int(scheduler.last_epoch), 0)
+    return int(scheduler.last_epoch)
 
 
 def _now_in_warmup(warmup: Any, scheduler: Any, stepped: np.ndarray) -> int:
