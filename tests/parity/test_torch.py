@@ -72,12 +72,12 @@ def counting():
 
     def factor(epoch, seen=[], *, known=[]):  # noqa: B006
         nonlocal calls
-        calls, factor.calls = calls + 1, factor.calls + 1
+        calls += 1
+        vars(factor)["calls"] = attribute = vars(factor).get("calls", 0) + 1
         seen.append(epoch)
         known.append(epoch)
-        return (1 if epoch < 999 else later) / (calls + 2 * factor.calls + 4 * len(seen + known))
+        return (1 if epoch < 999 else later) / (calls + 2 * attribute + 4 * len(seen + known))
 
-    factor.calls = 0
     if calls:
         later = 1  # never
     return factor
