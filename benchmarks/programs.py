@@ -37,8 +37,8 @@ def stablehlo(function, *arguments) -> str:
     return jax.jit(function).lower(*arguments).as_text()
 
 
-def init_mlp():
-    shapes = {"w0": (64, 64), "b0": 64, "w1": (64, 10), "b1": 10}
+def init_mlp(hidden: int = 64):
+    shapes = {"w0": (64, hidden), "b0": hidden, "w1": (hidden, 10), "b1": 10}
     return {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
 
 
@@ -46,6 +46,10 @@ def mlp_loss(params, images, labels):
     hidden = jax.nn.relu(images @ params["w0"] + params["b0"][None])
     logits = hidden @ params["w1"] + params["b1"][None]
     return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+
+
+def make_plain_sgd(learning_rate):
+    return optax.sgd(learning_rate)
 
 
 def make_sgd(learning_rate):
@@ -56,11 +60,21 @@ def make_adamw(learning_rate):
     return optax.adamw(learning_rate)
 
 
+def make_clipped_adamw(learning_rate):
+    return optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(learning_rate))
+
+
 def make_injected_sgd(learning_rate):
     return optax.inject_hyperparams(optax.sgd)(learning_rate, momentum=0.9)
 
 
-OPTIMIZERS = {"sgd": make_sgd, "adamw": make_adamw, "inject_hyperparams": make_injected_sgd}
+OPTIMIZERS = {
+    "plain sgd": make_plain_sgd,
+    "sgd": make_sgd,
+    "adamw": make_adamw,
+    "clip, adamw": make_clipped_adamw,
+    "inject_hyperparams": make_injected_sgd,
+}
 
 
 def train_step(make_optimizer, schedule_of):
@@ -75,9 +89,9 @@ def train_step(make_optimizer, schedule_of):
     return step
 
 
-def train_step_arguments(make_optimizer, argument):
+def train_step_arguments(make_optimizer, argument, hidden: int):
     """Shapes and dtypes of the arguments of such a step."""
-    params = init_mlp()
+    params = init_mlp(hidden)
     opt_state = make_optimizer(lambda count: 0.1).init(params)
     batch = np.zeros((32, 64), np.float32), np.zeros(32, np.int32)
     return jax.tree.map(
@@ -117,7 +131,7 @@ def make_program(job: dict) -> tuple[Callable, tuple]:
     make_optimizer = OPTIMIZERS[job["optimizer"]]
     argument, schedule_of = make_learning_rate(job["rate"], job["stages"], job["form"])
     step = train_step(make_optimizer, schedule_of)
-    arguments = train_step_arguments(make_optimizer, argument)
+    arguments = train_step_arguments(make_optimizer, argument, job.get("hidden", 64))
     members = {"vmap": 16, "sweep": 64}.get(job["form"])
     if members is None:
         return step, arguments

@@ -19,7 +19,6 @@ from rich.console import Console
 from rich.table import Table
 
 from optax_stepping import SteppingSchedule, manual_stepping, stack
-from optax_stepping._options import png_file, positive_int
 
 
 class Point(NamedTuple):
@@ -117,14 +116,15 @@ def draw(grid: Sequence[Point], log_losses: np.ndarray, output: Path) -> None:
 def main() -> None:
     """Reads the command line and sweeps."""
     parser = argparse.ArgumentParser(description="Train 64 schedules at once, in one program.")
-    parser.add_argument("--steps", type=positive_int, default=300, help="length of training")
+    parser.add_argument("--steps", type=int, default=300, help="length of training")
     parser.add_argument(
-        "--output",
-        type=png_file,
-        default="sweep_digits.png",
-        help="the picture to draw",
+        "--output", type=Path, default=Path("sweep_digits.png"), help="the picture to draw"
     )
     options = parser.parse_args()
+    if options.steps < 1:
+        parser.error(f"--steps must be positive, got {options.steps}")
+    if not options.output.parent.is_dir():
+        parser.error(f"there is no folder {str(options.output.parent)!r}")
     run(options.steps, options.output)
 
 

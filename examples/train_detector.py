@@ -5,6 +5,7 @@ python examples/train_detector.py --help
 
 import argparse
 import functools
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,8 +21,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from optax_stepping import describe, interop
-from optax_stepping._options import png_file, positive_int
+from optax_stepping import SteppingSchedule, describe, interop, stretch
 
 # Of the Object Detection API's Context R-CNN for Snapshot Serengeti: 500,000 steps of a batch.
 CONFIG = """
@@ -185,7 +185,13 @@ def average_precision(params: Params, scenes: Scenes) -> float:
     return float(np.mean(areas))
 
 
-def run(total_steps: int, output: Path) -> list[float]:
+def schedule_over(total_steps: int) -> SteppingSchedule:
+    """The recipe of 500,000 steps in ``total_steps``, at higher rates."""
+    recipe = interop.from_tf_object_detection(CONFIG)
+    return stretch(recipe * FACTOR, Fraction(total_steps, CONFIG_STEPS))
+
+
+def run(schedule: SteppingSchedule, total_steps: int, output: Path) -> list[float]:
     """Trains, reports the average precision of every stage, draws what is found on a PNG."""
     images, labels = sklearn.datasets.load_digits(return_X_y=True)
     images, labels = jnp.asarray(images / 16, jnp.float32), jnp.asarray(labels, jnp.int32)
@@ -194,11 +200,6 @@ def run(total_steps: int, output: Path) -> list[float]:
     test_keys = jax.random.split(jax.random.key(2), NUM_TEST)
     test = jax.jit(place_many)(test_keys, images[:held_out], labels[:held_out])
 
-    # The recipe of 500,000 steps in total_steps, at higher rates.
-    recipe = interop.from_tf_object_detection(CONFIG)
-    boundaries = np.asarray(recipe.boundaries, np.int64) * total_steps // CONFIG_STEPS
-    boundaries = np.maximum(boundaries, np.arange(1, len(boundaries) + 1))  # a step each, at least
-    schedule = (recipe * FACTOR).replace(boundaries=jnp.asarray(boundaries, jnp.int32))
     optimizer = optax.chain(optax.clip_by_global_norm(10.0), optax.sgd(schedule, momentum=0.9))
 
     @jax.jit
@@ -250,12 +251,18 @@ def _draw(params: Params, scenes: Scenes, output: Path) -> None:
 def main() -> None:
     """Reads the command line and trains."""
     parser = argparse.ArgumentParser(description="Train a detector of handwritten digits.")
-    parser.add_argument("--steps", type=positive_int, default=5000, help="length of training")
+    parser.add_argument("--steps", type=int, default=5000, help="length of training")
     parser.add_argument(
-        "--output", type=png_file, default="train_detector.png", help="the picture to draw"
+        "--output", type=Path, default=Path("train_detector.png"), help="the picture to draw"
     )
     options = parser.parse_args()
-    run(options.steps, options.output)
+    if not options.output.parent.is_dir():
+        parser.error(f"there is no folder {str(options.output.parent)!r}")
+    try:
+        schedule = schedule_over(options.steps)
+    except ValueError as error:
+        parser.error(f"argument --steps: {error}")
+    run(schedule, options.steps, options.output)
 
 
 if __name__ == "__main__":

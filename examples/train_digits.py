@@ -19,7 +19,6 @@ from rich.progress import track
 from rich.table import Table
 
 from optax_stepping import SteppingSchedule, describe, manual_stepping, stack
-from optax_stepping._options import list_of, png_file, positive_int
 
 BATCH_SIZE = 32
 HIDDEN_UNITS = 32
@@ -174,16 +173,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train a classifier of handwritten digits.")
     parser.add_argument(
         "--boundaries",
-        type=list_of(int),
+        type=int,
+        nargs="*",
         default=[1000, 2000, 3000],
-        metavar="1000,2000",
-        help="steps at which the rate changes ('' for a constant)",
+        metavar="STEP",
+        help="steps at which the rate changes (none for a constant)",
     )
     parser.add_argument(
         "--rates",
-        type=list_of(float),
+        type=float,
+        nargs="+",
         default=[0.1, 0.05, 0.01, 0.005],
-        metavar="0.1,0.01,0.001",
+        metavar="RATE",
         help="one rate more than boundaries",
     )
     warmups = parser.add_mutually_exclusive_group()
@@ -201,11 +202,15 @@ def main() -> None:
         help="where the ramp of --warmup-steps starts (default 0.001)",
     )
     parser.add_argument("--interpolate", action="store_true", help="ramp in every stage")
-    parser.add_argument("--steps", type=positive_int, default=4000, help="length of training")
+    parser.add_argument("--steps", type=int, default=4000, help="length of training")
     parser.add_argument(
-        "--output", type=png_file, default="train_digits.png", help="the picture to draw"
+        "--output", type=Path, default=Path("train_digits.png"), help="the picture to draw"
     )
     options = parser.parse_args()
+    if options.steps < 1:
+        parser.error(f"--steps must be positive, got {options.steps}")
+    if not options.output.parent.is_dir():
+        parser.error(f"there is no folder {str(options.output.parent)!r}")
     warmup_steps = 0 if options.warmup else 500
     try:
         schedule = manual_stepping(

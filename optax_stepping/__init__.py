@@ -1,21 +1,16 @@
 """Learning rates stepped by hand, as data: manual_stepping for JAX and Optax."""
 
 from optax_stepping import interop
+from optax_stepping._edit import get_state, set_schedule
 from optax_stepping._function import from_function
-from optax_stepping._join import join, shift
-from optax_stepping._live import (
-    SteppingState,
-    get_state,
-    scale_by_stepping,
-    set_schedule,
-    stateful,
-)
+from optax_stepping._join import join, shift, stretch
+from optax_stepping._live import SteppingState, scale_by_stepping, stateful
 from optax_stepping._manual_stepping import manual_stepping
 from optax_stepping._runtime_check import check
 from optax_stepping._schedule import SteppingSchedule, as_function
 from optax_stepping._stack import pad, stack, unpad, unstack
 from optax_stepping._table import from_table
-from optax_stepping._view import describe, plot
+from optax_stepping._view import describe, plot, to_dict
 
 __version__ = "0.1.0"
 
@@ -38,6 +33,8 @@ __all__ = [
     "shift",
     "stack",
     "stateful",
+    "stretch",
+    "to_dict",
     "unpad",
     "unstack",
 ]

@@ -5,12 +5,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from optax_stepping import SteppingSchedule, describe, interop, manual_stepping, plot
+from optax_stepping import (
+    SteppingSchedule,
+    __version__,
+    describe,
+    interop,
+    manual_stepping,
+    plot,
+)
 from optax_stepping._extras import import_extra
-from optax_stepping._options import list_of, png_file, positive_int
-from optax_stepping.interop._pipeline_config import read_num_steps
-
-MANY_STAGES = 50
+from optax_stepping.interop._detectron2 import read_solver
+from optax_stepping.interop._pipeline_config import read_config
 
 
 class _Parser(argparse.ArgumentParser):
@@ -22,31 +27,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Runs one command; exits with status 2 and one line if an option is bad."""
     parser = _make_parser()
     options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        return
     try:
-        options.command(options)
+        _show(options)
     except (ValueError, TypeError, ImportError, OSError) as error:
-        parser.exit(2, f"{parser.prog} {options.name}: error: {error}\n")
+        # The functions name their arguments, which are options here.
+        message = str(error).replace("tolerance=", "--tolerance ")
+        message = message.replace("total_steps=", "--total-steps ")
+        parser.exit(2, f"{parser.prog} show: error: {message}\n")
 
 
 def _make_parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m optax_stepping", description="Learning rates in stages.")
-    commands = parser.add_subparsers(required=True, metavar="command", parser_class=_Parser)
+    parser.add_argument("--version", action="version", version=f"optax-stepping {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="command", parser_class=_Parser)
     show = commands.add_parser("show", help="print and draw the stages of a schedule")
     show.add_argument(
         "--boundaries",
-        type=list_of(int),
+        type=_numbers,
         metavar="1000,2000",
         help="steps at which the rate changes ('' for a constant)",
     )
     show.add_argument(
-        "--rates",
-        type=list_of(float),
-        metavar="0.1,0.01,0.001",
-        help="one rate more than boundaries",
+        "--rates", type=_numbers, metavar="0.1,0.01,0.001", help="one rate more than boundaries"
     )
     show.add_argument("--warmup", action="store_true", help="ramp from the 1st to the 2nd rate")
     show.add_argument(
-        "--warmup-steps", type=int, metavar="N", help="ramp to the first rate over N steps"
+        "--warmup-steps", type=float, metavar="N", help="ramp to the first rate over N steps"
     )
     show.add_argument(
         "--warmup-init-value",
@@ -58,22 +67,83 @@ def _make_parser() -> argparse.ArgumentParser:
     show.add_argument(
         "--pipeline-config",
         metavar="FILE",
-        help="read the schedule, and the length of training, of a TF Object Detection API config",
+        type=Path,
+        help="read the schedule of a TF Object Detection API config",
     )
     show.add_argument(
-        "--total-steps", type=positive_int, metavar="N", help="the length of training"
+        "--detectron2", metavar="FILE", type=Path, help="read the schedule of a Detectron2 config"
     )
-    show.add_argument("--png", type=png_file, metavar="FILE", help="draw the schedule into FILE")
-    show.set_defaults(command=_show, name="show")
+    show.add_argument(
+        "--tolerance",
+        type=float,
+        metavar="1e-3",
+        help="largest error of a config's curves, relative to the largest rate",
+    )
+    show.add_argument(
+        "--total-steps",
+        type=_positive,
+        metavar="N",
+        help="the length of training (default: the config's)",
+    )
+    show.add_argument("--png", type=_png_file, metavar="FILE", help="draw the schedule into FILE")
     return parser
 
 
-def _schedule(options: argparse.Namespace) -> SteppingSchedule:
+def _numbers(text: str) -> list[float]:
+    numbers = []
+    for entry in text.split(",") if text else []:
+        try:
+            numbers.append(float(entry))
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{entry!r} in {text!r} is not a number") from None
+    return numbers
+
+
+def _positive(text: str) -> int:
+    number = float(text)
+    if number < 1 or not number.is_integer():
+        raise argparse.ArgumentTypeError(f"{text} is not a positive whole number")
+    return int(number)
+
+
+def _png_file(text: str) -> Path:
+    path = Path(text)
+    if path.suffix != ".png":
+        raise argparse.ArgumentTypeError(f"{text} does not end in .png")
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {str(path.parent)!r}")
+    return path
+
+
+def _schedule(options: argparse.Namespace) -> tuple[SteppingSchedule, int | None]:
+    """The schedule, and the length of its training as far as it is known."""
+    by_hand = ("boundaries", "rates", "warmup", "warmup_steps", "warmup_init_value", "interpolate")
+    given = [
+        f"--{name.replace('_', '-')}"
+        for name in ("pipeline_config", "detectron2", *by_hand)
+        if getattr(options, name) not in (None, False)
+    ]
+    if options.pipeline_config or options.detectron2:
+        if len(given) > 1:
+            raise ValueError(
+                f"{given[1]} has no effect beside {given[0]}, which brings its own schedule"
+            )
+        if options.detectron2:
+            schedule = interop.from_detectron2(options.detectron2, tolerance=options.tolerance)
+            return schedule, options.total_steps or read_solver(options.detectron2).MAX_ITER
+        schedule = interop.from_tf_object_detection(
+            options.pipeline_config, total_steps=options.total_steps, tolerance=options.tolerance
+        )
+        return schedule, options.total_steps or read_config(options.pipeline_config)[1]
     if options.boundaries is None or options.rates is None:
-        raise ValueError("write both --boundaries and --rates, or --pipeline-config FILE")
+        raise ValueError(
+            "write --boundaries and --rates, or --pipeline-config FILE, or --detectron2 FILE"
+        )
+    if options.tolerance is not None:
+        raise ValueError("--tolerance has no effect on stages that are written by hand")
     if options.warmup_init_value is not None and not options.warmup_steps:
         raise ValueError("--warmup-init-value has no effect without --warmup-steps")
-    return manual_stepping(
+    schedule = manual_stepping(
         options.boundaries,
         options.rates,
         options.warmup,
@@ -81,26 +151,11 @@ def _schedule(options: argparse.Namespace) -> SteppingSchedule:
         warmup_init_value=options.warmup_init_value or 0.0,
         interpolate=options.interpolate,
     )
+    return schedule, options.total_steps
 
 
 def _show(options: argparse.Namespace) -> None:
-    total_steps = options.total_steps
-    if options.pipeline_config is None:
-        schedule = _schedule(options)
-    else:
-        warmups = ("warmup", "warmup_steps", "warmup_init_value")
-        for name in ("boundaries", "rates", *warmups, "interpolate"):
-            if getattr(options, name) not in (None, False):
-                raise ValueError(
-                    f"--{name.replace('_', '-')} has no effect beside --pipeline-config, which "
-                    f"brings its own schedule"
-                )
-        config = Path(options.pipeline_config)
-        total_steps = total_steps or read_num_steps(config)
-        schedule = interop.from_tf_object_detection(config)
-        if schedule.rates.size > MANY_STAGES:
-            # Of an exponential decay, what the training never reaches is no news.
-            schedule = interop.from_tf_object_detection(config, total_steps)
+    schedule, total_steps = _schedule(options)
     print(describe(schedule, total_steps))
     if options.png:
         figure_module = import_extra("matplotlib.figure", extra="plot")

@@ -1,6 +1,6 @@
 """Checks that several doors share: of numbers, sequences, leaves and schedules."""
 
-import math
+import sys
 from collections.abc import Sequence
 from typing import Any, TypeGuard
 
@@ -22,15 +22,32 @@ def known(leaf: Any) -> Any:
     return leaf if is_traced(leaf) else np.asarray(jax.device_get(leaf))
 
 
+def in_native_order(array: np.ndarray) -> np.ndarray:
+    """With its bytes in the machine's order: a cached program reads others wrongly."""
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def is_integer(dtype: Any) -> bool:
+    # To NumPy, differences of times are integers.
+    return jnp.issubdtype(dtype, jnp.integer) and not np.issubdtype(dtype, np.timedelta64)
+
+
 def is_real(dtype: Any) -> bool:
-    return jnp.issubdtype(dtype, jnp.integer) or jnp.issubdtype(dtype, jnp.floating)
+    return is_integer(dtype) or jnp.issubdtype(dtype, jnp.floating)
 
 
-def shown(value: Any) -> str:
-    """``value`` in a message: short, on one line, and with its type."""
-    text = " ".join(repr(value).split())
-    text = text if len(text) <= 200 else f"{text[:150]} ... {text[-40:]}"
-    return f"{text} of type {type(value).__name__}"
+def short(value: object) -> str:
+    """``value`` in a message, on one line of at most 200 characters."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # an int of more than 4,300 digits has none, say
+        text = "a value that cannot be shown"
+    return text if len(text) <= 200 else f"{text[:150]} ... {text[-40:]}"
+
+
+def shown(value: object) -> str:
+    """``value`` in a message, with its type."""
+    return f"{short(value)} of type {type(value).__name__}"
 
 
 def bad_value(name: str, must: str, got: object, write: str) -> ValueError:
@@ -48,12 +65,28 @@ def check_flag(name: str, flag: Any) -> None:
         raise bad_kind(name, "be True or False", shown(flag), f"write {name}=True")
 
 
+def check_array(name: str, array: np.ndarray | np.generic | jax.Array, example: str) -> None:
+    """Refuses masked arrays, whose mask would be lost, and dates, durations and random keys."""
+    if isinstance(array, np.ma.MaskedArray):
+        raise bad_kind(name, "have no mask", shown(array), f"write {example}")
+    is_key = jnp.issubdtype(array.dtype, jax.dtypes.extended)
+    if is_key or array.dtype.kind in "mM" or array.dtype.char in "gG":  # "gG": long doubles
+        must = "be made of numbers that JAX has"
+        raise bad_kind(name, must, f"dtype {array.dtype}", f"write {example}")
+
+
+def plain(name: str, array: np.ndarray | np.generic | jax.Array, example: str) -> Any:
+    """A known array as Python has it: a list, or the value of an array of no dimensions."""
+    check_array(name, array, example)
+    return known(array).tolist()
+
+
 def scalar(name: str, value: Any, example: str) -> Any:
     """``value`` as a Python number if it is an array of no dimensions, or as a tracer."""
     if isinstance(value, np.ndarray | jax.Array | np.generic):
         if value.ndim:
             raise bad_value(name, "be a scalar", f"shape {value.shape}", f"write {example}")
-        return value if is_traced(value) else known(value).item()
+        return value if is_traced(value) else plain(name, value, example)
     return value
 
 
@@ -71,12 +104,12 @@ def integer(name: str, value: Any, *, low: int = 0, example: str = "1000", remed
         )
     if number < low:
         must = {0: "not be negative", 1: "be positive"}.get(low, f"be at least {low}")
-        raise bad_value(name, must, number, remedy or f"write {example}")
+        raise bad_value(name, must, short(number), remedy or f"write {example}")
     if number > INT32_MAX:
         raise bad_value(
             name,
             "fit into int32, the type of Optax's step counts",
-            number,
+            short(number),
             f"write at most {INT32_MAX}",
         )
     return number
@@ -87,14 +120,15 @@ def real(name: str, value: Any, example: str) -> float:
     number = scalar(name, value, example)
     if isinstance(number, bool) or not isinstance(number, int | float):
         raise bad_kind(name, "be a real number", shown(value), f"write {example}")
-    if isinstance(number, float) and not math.isfinite(number):
-        raise bad_value(name, "be finite", repr(value), f"write a number such as {example}")
+    if not abs(number) <= sys.float_info.max:
+        raise bad_value(name, "be finite", shown(value), f"write a number such as {example}")
     return number
 
 
 def sequence(name: str, values: Any, example: str) -> Sequence[Any]:
-    """``values`` if it is any sequence but text: list, tuple, range, OmegaConf's list."""
-    if not isinstance(values, Sequence) or isinstance(values, str | bytes | bytearray):
+    """``values`` if it is any sequence but text and bytes: list, tuple, OmegaConf's list."""
+    no_list = str | bytes | bytearray | memoryview
+    if not isinstance(values, Sequence) or isinstance(values, no_list):
         raise bad_kind(
             name,
             "be a list, tuple, other sequence or array",
@@ -104,8 +138,43 @@ def sequence(name: str, values: Any, example: str) -> Sequence[Any]:
     return values
 
 
-def check_leaves(boundaries: jax.Array, rates: jax.Array, ramps: jax.Array) -> None:
-    """Refuses a batch, and what ``replace`` may have brought together."""
+def check_leaves(name: str, boundaries: Any, rates: Any, ramps: Any) -> None:
+    """Refuses leaves that make no schedule, nor a batch of schedules."""
+    write = "write manual_stepping(boundaries, rates)"
+    for field, leaf in (("boundaries", boundaries), ("rates", rates), ("ramps", ramps)):
+        if not isinstance(leaf, np.ndarray | jax.Array) or isinstance(leaf, np.ma.MaskedArray):
+            raise bad_kind(name, f"have an array as {field}", shown(leaf), write)
+    if not boundaries.ndim:
+        raise bad_value(name, "have a dimension of stages", "boundaries of shape ()", write)
+    *batch, n = boundaries.shape
+    if rates.shape != (*batch, n + 1) or ramps.shape != (*batch, n):
+        raise bad_value(
+            name,
+            f"have rates of shape {(*batch, n + 1)} and ramps of shape {(*batch, n)} for its {n} "
+            f"boundaries",
+            f"{rates.shape} and {ramps.shape}",
+            f"replace all three, or {write}",
+        )
+    if not is_integer(boundaries.dtype):
+        raise bad_kind(
+            name,
+            "have integers as boundaries",
+            boundaries.dtype,
+            "write boundaries.astype(jnp.int32)",
+        )
+    if not jnp.issubdtype(rates.dtype, jnp.floating):
+        raise bad_kind(
+            name,
+            "have floats as rates",
+            rates.dtype,
+            "write rates.astype(jnp.float32)",
+        )
+    # Integers, too: code that casts all leaves of a state alike makes them of bools.
+    if ramps.dtype != bool and not is_integer(ramps.dtype):
+        raise bad_kind(name, "have bools as ramps", ramps.dtype, "write ramps.astype(bool)")
+
+
+def check_single(boundaries: jax.Array) -> None:
     if boundaries.ndim != 1:
         raise bad_value(
             "schedule",
@@ -113,28 +182,3 @@ def check_leaves(boundaries: jax.Array, rates: jax.Array, ramps: jax.Array) -> N
             f"a batch of schedules (boundaries have shape {boundaries.shape})",
             "evaluate it under jax.vmap, as in jax.vmap(lambda schedule: schedule(count))(batch)",
         )
-    n = boundaries.size
-    if rates.shape != (n + 1,) or ramps.shape != (n,):
-        raise bad_value(
-            "schedule",
-            f"have rates of shape ({n + 1},) and ramps of shape ({n},) for its {n} boundaries",
-            f"{rates.shape} and {ramps.shape}",
-            "replace all three, or write manual_stepping(boundaries, rates)",
-        )
-    if not jnp.issubdtype(boundaries.dtype, jnp.integer):
-        raise bad_kind(
-            "schedule",
-            "have integers as boundaries",
-            boundaries.dtype,
-            "write boundaries.astype(jnp.int32)",
-        )
-    if not is_real(rates.dtype):
-        raise bad_kind(
-            "schedule",
-            "have real numbers as rates",
-            rates.dtype,
-            "write rates.astype(jnp.float32)",
-        )
-    # Integers, too: code that casts all leaves of a state alike makes them of bools.
-    if ramps.dtype != bool and not jnp.issubdtype(ramps.dtype, jnp.integer):
-        raise bad_kind("schedule", "have bools as ramps", ramps.dtype, "write ramps.astype(bool)")

@@ -35,7 +35,8 @@ def jit_on_any_mesh(rates_at: Callable) -> Any:
 
 def _mesh(leaf) -> Any:
     has_explicit_axes = hasattr(jax.sharding, "auto_axes")  # from JAX 0.7 on
-    return jax.typeof(leaf).sharding.mesh if has_explicit_axes else None
+    is_array = isinstance(leaf, jax.Array)
+    return jax.typeof(leaf).sharding.mesh if has_explicit_axes and is_array else None
 
 
 def _explicit_axes(mesh):

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_stepping._arguments import INT32_MAX, bad_kind, is_real, shown
+from optax_stepping._arguments import INT32_MAX, bad_kind, in_native_order, is_real, shown
 
 
 def on_host(count: Any) -> tuple[Any, Any]:
@@ -17,14 +17,15 @@ def on_host(count: Any) -> tuple[Any, Any]:
         return count.__jax_array__(), None
     if isinstance(count, int) and not isinstance(count, bool):
         return min(max(count, 0), INT32_MAX), None
-    if not isinstance(count, bool | float | np.ndarray | np.generic):
+    numbers = bool | float | np.ndarray | np.generic
+    if not isinstance(count, numbers) or isinstance(count, np.ma.MaskedArray):
         raise bad_kind(
             "count",
             "be a number or an array of numbers",
             shown(count),
             "write an int, or an array such as jnp.arange(10)",
         )
-    count = np.asarray(count)
+    count = in_native_order(np.asarray(count))
     _check_dtype(count.dtype)
     if count.dtype.itemsize < 8:
         return count, None
@@ -34,7 +35,7 @@ def on_host(count: Any) -> tuple[Any, Any]:
 
 
 def whole_steps(counts: jax.Array) -> jax.Array:
-    """As int32, of which negative ones read as 0 later; fractions are steps under way."""
+    """As int32; fractions are rounded down, and later, negative counts read as 0."""
     _check_dtype(counts.dtype)
     if jnp.issubdtype(counts.dtype, jnp.floating):
         counts = counts.astype(at_least_single(counts.dtype))

@@ -2,14 +2,25 @@
 
 import itertools
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 import jax
 import numpy as np
 
-from optax_stepping._arguments import bad_value, integer, is_traced, known, sequence
+from optax_stepping._arguments import (
+    INT32_MAX,
+    bad_value,
+    integer,
+    is_traced,
+    known,
+    plain,
+    real,
+    sequence,
+    shown,
+)
 from optax_stepping._pieces import Piece, delayed, in_sequence, pieces_of, section, to_schedule
-from optax_stepping._schedule import SteppingSchedule, check_schedule
+from optax_stepping._schedule import SteppingSchedule, check_schedule, make_schedule
 
 
 def join(schedules: Sequence[SteppingSchedule], boundaries: Sequence[int]) -> SteppingSchedule:
@@ -111,9 +122,103 @@ def shift(schedule: SteppingSchedule, steps: int) -> SteppingSchedule:
     return to_schedule([Piece(0, pieces[0].value), *delayed(pieces, -steps)])
 
 
+def stretch(
+    schedule: SteppingSchedule, factor: Fraction | jax.typing.ArrayLike
+) -> SteppingSchedule:
+    """The same recipe over ``factor`` times the steps.
+
+    ``stretch(recipe, steps_per_epoch)`` turns a recipe in epochs into one in optimizer steps;
+    ``stretch(schedule, Fraction(new_total_steps, old_total_steps))`` fits it to a longer or a
+    shorter training. Each boundary is multiplied by the factor and rounded to a whole step, halves
+    to even. Ramps end where their stages end; rates stay as they are.
+
+    Args:
+      schedule: a schedule, or a stack, whose members are all stretched. Rates and ramps may be
+        traced, boundaries not.
+      factor: a positive int, float or ``fractions.Fraction``, or an array of no dimensions. The
+        product is exact. A float means the decimal number that it prints as: 0.1 is a tenth, and
+        1 / 3 is 0.3333333333333333, for which ``Fraction(1, 3)`` is exact.
+
+    Returns:
+      A schedule of the same number of stages. Padding stays padding.
+
+    Raises:
+      ValueError: ``factor`` is not positive or not finite; it leaves a stage no step, or puts a
+        boundary beyond 2**31 - 1; it or the boundaries are traced.
+      TypeError: ``schedule`` is not a ``SteppingSchedule``, or ``factor`` not a real number.
+
+    Example:
+      >>> from fractions import Fraction
+      >>> from optax_stepping import manual_stepping, stretch
+      >>> epochs = manual_stepping([30, 60, 80], [0.1, 0.01, 0.001, 0.0001], warmup_steps=5)
+      >>> schedule = stretch(epochs, 500)
+      >>> schedule.boundaries.tolist()
+      [2500, 15000, 30000, 40000]
+      >>> stretch(schedule, Fraction(1, 3)).boundaries.tolist()
+      [833, 5000, 10000, 13333]
+    """
+    check_schedule("schedule", schedule)
+    if is_traced(schedule.boundaries):
+        raise bad_value(
+            "schedule",
+            "have known boundaries",
+            f"the traced {schedule!r}",
+            "stretch it outside jit (its rates may be traced)",
+        )
+    exact = _fraction(factor)
+    boundaries = known(schedule.boundaries)
+    steps = [round(step * exact) for step in boundaries.ravel().tolist()]
+    if max(steps, default=0) > INT32_MAX:
+        last = np.unravel_index(np.argmax(boundaries), boundaries.shape)
+        raise bad_value(
+            "factor",
+            "keep boundaries within int32, the type of Optax's step counts",
+            f"{shown(factor)}, which puts {_named(boundaries, last)} beyond {INT32_MAX}",
+            "write a smaller one",
+        )
+    stretched = np.array(steps, np.int32).reshape(boundaries.shape)
+    _check_apart(factor, boundaries, stretched)
+    return make_schedule(stretched, schedule.rates, schedule.ramps)
+
+
+def _fraction(factor: Any) -> Fraction:
+    """A positive factor exactly; a float as it is written."""
+    if is_traced(factor):
+        raise bad_value("factor", "be known", "a traced value", "stretch outside jit")
+    exact = factor
+    if not isinstance(factor, Fraction):
+        number = real("factor", factor, "500")
+        exact = Fraction(str(known(factor)[()]) if isinstance(number, float) else number)
+    if exact <= 0:
+        raise bad_value("factor", "be positive", shown(factor), "write 500 or 0.5, say")
+    return exact
+
+
+def _check_apart(factor: Any, boundaries: np.ndarray, stretched: np.ndarray) -> None:
+    """Refuses a factor that leaves a stage no step; but padding has none."""
+    before = np.roll(stretched, 1, axis=-1)
+    before[..., :1] = 0
+    lost = (stretched <= before) & ((boundaries != 0) | (before != 0))
+    if lost.any():
+        *member, i = np.argwhere(lost)[0].tolist()
+        here, previous = (*member, i), (*member, i - 1)
+        other = f"{_named(boundaries, previous)} on {before[here]}"
+        raise bad_value(
+            "factor",
+            "leave every stage a step",
+            f"{shown(factor)}, which puts {_named(boundaries, here)} on step {stretched[here]} "
+            f"and {other if before[here] else 'the first stage on 0'}",
+            "write a larger one, or leave a stage out",
+        )
+
+
+def _named(boundaries: np.ndarray, index: Any) -> str:
+    return f"boundaries[{', '.join(map(str, index))}] = {boundaries[index]}"
+
+
 def _steps(boundaries: Any) -> list[int]:
     if isinstance(boundaries, np.ndarray | jax.Array) and not is_traced(boundaries):
-        boundaries = known(boundaries).tolist()
+        boundaries = plain("boundaries", boundaries, "[1000]")
     if is_traced(boundaries) or any(map(is_traced, sequence("boundaries", boundaries, "[1000]"))):
         raise bad_value(
             "boundaries",

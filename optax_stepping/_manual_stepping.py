@@ -9,13 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from optax_stepping._arguments import (
+    INT32_MAX,
     bad_kind,
     bad_value,
     check_flag,
     integer,
+    is_integer,
     is_real,
     is_traced,
-    known,
+    plain,
     real,
     scalar,
     sequence,
@@ -40,10 +42,10 @@ def manual_stepping(
     ``manual_stepping`` of the TensorFlow Object Detection API (``utils/learning_schedules.py``)
     with its ``warmup``; ``warmup_steps`` and ``interpolate`` add the other two customs.
 
-    Concrete arguments are checked at once, and give a schedule of concrete arrays also inside
-    of ``jit``: it may outlive the trace. Any argument but ``warmup`` may also be a
-    tracer, inside ``jit``, ``vmap``, ``grad`` or ``scan``; then its shape and dtype are
-    checked, its values cannot be.
+    Known values are checked at once, also beside traced ones. A schedule built from Python
+    numbers inside ``jit`` holds concrete arrays; you may return it. Inside ``jit``, ``vmap``,
+    ``grad`` or ``scan``, any argument but ``warmup`` may be a tracer, or a list in which some
+    entries are: of those, shape and dtype are checked.
 
     Args:
       boundaries: ``n`` strictly increasing positive integers, in optimizer steps, up to
@@ -109,6 +111,7 @@ def manual_stepping(
         ramps = _prepend(True, ramps[1:], bool)
 
     steps = _checked_warmup_steps(warmup_steps, starts)
+    starts = _stacked(starts, jnp.int32)
     init_value = _checked_rate("warmup_init_value", warmup_init_value)
     if is_traced(steps) or steps > 0:
         if warmup:
@@ -138,8 +141,7 @@ def _checked_boundaries(boundaries: Any) -> Any:
             steps.append(_traced_integers(here, step))
         else:
             steps.append(integer(here, step, low=1, example="[1000, 2000]", remedy=remedy))
-    numbers = [(i, step) for i, step in enumerate(steps) if not is_traced(step)]
-    for (i, before), (j, step) in itertools.pairwise(numbers):
+    for (i, before), (j, step) in itertools.pairwise(_known_entries(steps)):
         if step <= before:
             raise bad_value(
                 "boundaries",
@@ -147,7 +149,7 @@ def _checked_boundaries(boundaries: Any) -> Any:
                 f"boundaries[{j}] = {step} after boundaries[{i}] = {before}",
                 "write each step once, in ascending order",
             )
-    return _stacked(steps, jnp.int32)
+    return steps
 
 
 def _checked_rates(rates: Any) -> Any:
@@ -207,14 +209,15 @@ def _checked_warmup_steps(warmup_steps: Any, boundaries: Any) -> Any:
     warmup_steps = integer(
         "warmup_steps", warmup_steps, example="500", remedy="write 0 for no warmup"
     )
-    if not is_traced(boundaries) and boundaries.size and warmup_steps >= boundaries[0]:
-        raise bad_value(
-            "warmup_steps",
-            "be below the first boundary",
-            f"warmup_steps = {warmup_steps} with boundaries[0] = {boundaries[0]}",
-            "shorten the warmup or move the boundary (boundaries count from step 0, not from the "
-            "end of the warmup)",
-        )
+    for i, boundary in _known_entries(boundaries)[:1]:
+        if warmup_steps >= boundary:
+            raise bad_value(
+                "warmup_steps",
+                "be below the first boundary",
+                f"warmup_steps = {warmup_steps} with boundaries[{i}] = {boundary}",
+                "shorten the warmup or move the boundary (boundaries count from step 0, not from "
+                "the end of the warmup)",
+            )
     return warmup_steps
 
 
@@ -230,17 +233,27 @@ def _entries(name: str, values: Any, example: str) -> Any:
             f"write a list such as {example}, and optax_stepping.stack for several schedules at "
             f"once",
         )
-    return values if is_traced(values) else known(values).tolist()
+    return values if is_traced(values) else plain(name, values, example)
+
+
+def _known_entries(entries: Any) -> list[tuple[int, Any]]:
+    """What is known of a list, with its positions; of a traced array, nothing."""
+    if is_traced(entries):
+        return []
+    return [(i, entry) for i, entry in enumerate(entries) if not is_traced(entry)]
 
 
 def _traced_integers(name: str, values: jax.Array) -> jax.Array:
-    if not jnp.issubdtype(values.dtype, jnp.integer):
+    if not is_integer(values.dtype):
         raise bad_kind(
             name,
             "be integers" if values.ndim else "be an integer",
             f"dtype {values.dtype}",
             f"counts are optimizer steps: write {name}.astype(jnp.int32)",
         )
+    limits = jnp.iinfo(values.dtype)
+    if limits.max > INT32_MAX:  # under x64: what is too large must not wrap
+        values = jnp.clip(values, max(limits.min, -INT32_MAX - 1), INT32_MAX)
     return values.astype(jnp.int32)
 
 
@@ -262,8 +275,10 @@ def _traced_flags(name: str, values: jax.Array) -> jax.Array:
     return values
 
 
-def _stacked(entries: list[Any], dtype: Any) -> Any:
-    """In NumPy where all is known, so that it can be checked."""
+def _stacked(entries: Any, dtype: Any) -> Any:
+    """One array, of NumPy where all is known, so that it can be checked."""
+    if is_traced(entries):
+        return entries
     xp = jnp if any(map(is_traced, entries)) else np
     return (
         xp.stack([xp.asarray(entry, dtype) for entry in entries]) if entries else np.zeros(0, dtype)

@@ -114,9 +114,9 @@ def _closed(piece: Piece, after: Piece | None) -> list[Piece]:
 def _within_int32(pieces: list[Piece]) -> list[Piece]:
     if pieces[-1].start <= INT32_MAX:
         return pieces
-    kept = section(pieces, 0, INT32_MAX)
-    beyond = kept[-1].value if kept[-1].end_value is None else kept[-1].end_value
-    return [*kept, Piece(INT32_MAX, beyond)]
+    # Counts reach the last step and stay there.
+    last = section(pieces, INT32_MAX, INT32_MAX + 1)[0].value
+    return [*section(pieces, 0, INT32_MAX), Piece(INT32_MAX, last)]
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -4,36 +4,40 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from optax_stepping._arguments import INT32_MAX, check_leaves
+from optax_stepping._arguments import INT32_MAX, check_leaves, check_single
 from optax_stepping._axes import jit_on_any_mesh
 from optax_stepping._count import at_least_single, whole_steps
 
-# Of up to this many boundaries, all are compared with the count, and of the rates of all stages
-# one is picked: that takes no GPU kernel of its own. Of more, the block that holds the stage is
-# searched first, which takes less memory under vmap, and only the rate of that stage is computed.
-BLOCK = 12
+# Up to FEW boundaries, the rates of all stages are computed and one is picked: that takes no GPU
+# kernel of its own. Up to FLAT, all boundaries are compared with the count. With more, compilers
+# keep the comparisons in memory for every count, so blocks of FEW boundaries are searched.
+FEW, FLAT = 12, 32
 
 
 @jit_on_any_mesh
 def rates_at(boundaries: Array, rates: Array, ramps: Array, counts: Array) -> Array:
     """The rates at ``counts`` (NaN at NaN), weakly typed, of the same shape."""
+    check_leaves("schedule", boundaries, rates, ramps)
+    check_single(boundaries)
     boundaries, rates, ramps, counts = map(jnp.asarray, (boundaries, rates, ramps, counts))
-    check_leaves(boundaries, rates, ramps)
     boundaries, ramps = whole_steps(boundaries), ramps.astype(bool)
     rates = rates.astype(at_least_single(rates.dtype))
     if boundaries.size in (2, 4, 8):
         # XLA gives a search among a power of two a GPU kernel of its own.
         boundaries, ramps = jnp.pad(boundaries, (1, 0)), jnp.pad(ramps, (1, 0))
         rates = jnp.pad(rates, (1, 0), mode="edge")
-    starts, ends = jnp.append(0, boundaries), jnp.append(boundaries, 0)
-    stages = starts, ends, rates, jnp.roll(rates, -1), jnp.append(ramps, False)  # the last holds
 
     def rate_at(count: Array) -> Array:
         stage = _stage_at(boundaries, count)
-        if boundaries.size <= BLOCK:
+        if boundaries.size <= FEW:
+            starts, ends = jnp.append(0, boundaries), jnp.append(boundaries, 0)
+            stages = starts, ends, rates, jnp.roll(rates, -1), jnp.append(ramps, False)
             rate = _pick(_rate_on(count, *stages), stage)
         else:
-            rate = _rate_on(count, *(_pick(leaf, stage) for leaf in stages))
+            # The last stage has neither end nor target: it becomes a ramp of no length.
+            start = jnp.where(stage == 0, 0, _pick(boundaries, stage - 1))
+            end, ramp = _pick(boundaries, stage), _pick(ramps, stage)
+            rate = _rate_on(count, start, end, _pick(rates, stage), _pick(rates, stage + 1), ramp)
         return jnp.full_like(0.0, rate)  # weakly typed
 
     found = jnp.vectorize(rate_at)(whole_steps(counts))
@@ -43,12 +47,12 @@ def rates_at(boundaries: Array, rates: Array, ramps: Array, counts: Array) -> Ar
 
 def _stage_at(boundaries: Array, count: Array) -> Array:
     """The number of boundaries that ``count`` has reached; at INT32_MAX, more than there are."""
-    if boundaries.size <= BLOCK:
+    if boundaries.size <= FLAT:
         return jnp.searchsorted(boundaries, count, side="right", method="compare_all")
-    padding = (0, -boundaries.size % BLOCK)
-    blocks = jnp.pad(boundaries, padding, constant_values=INT32_MAX).reshape(-1, BLOCK)
+    padding = (0, -boundaries.size % FEW)
+    blocks = jnp.pad(boundaries, padding, constant_values=INT32_MAX).reshape(-1, FEW)
     block = _stage_at(blocks[:-1, -1], count)
-    return BLOCK * block + _stage_at(_pick(blocks, block), count)
+    return FEW * block + _stage_at(_pick(blocks, block), count)
 
 
 def _rate_on(

@@ -1,4 +1,4 @@
-"""The values of a schedule that exist only when the program runs, checked there."""
+"""The values of a schedule, checked where the program runs."""
 
 import jax
 import jax.numpy as jnp
@@ -10,19 +10,21 @@ from optax_stepping._schedule import SteppingSchedule, check_schedule
 
 
 def check(schedule: SteppingSchedule | SteppingState) -> None:
-    """Checks what a constructor cannot see: values that are traced, edited or restored.
+    """Checks the values of a schedule that are known only at run time.
 
-    Boundaries have to be positive and strictly increasing (after the zeros of padding), rates
-    finite. Write it into a train step and forget it: it costs nothing, as compilers remove it,
-    until the step is run under ``jax.experimental.checkify`` or ``chex.chexify``, which report
-    what it finds. Outside of ``jit``, it raises at once.
+    Boundaries must be positive and strictly increasing (after the zeros of padding), rates must
+    be finite. In a jitted train step it costs nothing, as compilers remove it, until you run the
+    step under ``jax.experimental.checkify`` or ``chex.chexify``, which report what it finds.
+    Outside ``jit``, it raises at once.
 
     Args:
       schedule: one schedule, a batch of them, or a :class:`optax_stepping.SteppingState`.
 
     Raises:
-      ValueError: a value is wrong, and known; the message shows it and its position.
-      TypeError: ``schedule`` is none.
+      ValueError: a known value is wrong, and the message shows it and its position; or the
+        leaves have shapes that do not belong together.
+      TypeError: ``schedule`` is not a ``SteppingSchedule`` or a ``SteppingState``, or its leaves
+        are not integers, floats and bools.
 
     Example:
       >>> import jax, jax.numpy as jnp

@@ -13,10 +13,16 @@ from optax_stepping._arguments import (
     INT32_MAX,
     bad_kind,
     bad_value,
+    check_array,
+    check_leaves,
+    in_native_order,
+    is_integer,
     is_real,
     is_traced,
     known,
     real,
+    scalar,
+    short,
     shown,
 )
 from optax_stepping._count import on_host
@@ -102,11 +108,8 @@ class SteppingSchedule:
           ValueError: a boundary does not fit into int32.
           TypeError: a schedule has no such field.
         """
-        boundaries = fields.get("boundaries")
-        if isinstance(boundaries, jax.Array) and not is_traced(boundaries):
-            _check_range(known(boundaries))
-        made = SteppingSchedule(**vars(self) | {k: _as_numpy(v) for k, v in fields.items()})
-        return make_schedule(*vars(made).values())
+        made = vars(self) | {name: _checked_field(name, leaf) for name, leaf in fields.items()}
+        return make_schedule(*vars(SteppingSchedule(**made)).values())
 
     __replace__ = replace  # copy.replace, from Python 3.13 on
 
@@ -156,6 +159,7 @@ class SteppingSchedule:
             number, int | float | np.ndarray | np.generic | jax.Array
         ):
             return NotImplemented
+        check_leaves("schedule", *vars(self).values())
         if np.ndim(number):
             raise bad_value(
                 name,
@@ -168,12 +172,14 @@ class SteppingSchedule:
             if not is_real(number.dtype):
                 raise bad_kind(name, "be a real number", f"dtype {number.dtype}", "write 0.5")
         else:
-            number = real(name, number, "0.5")
-            if not is_traced(self.rates):
-                rates = _checked_scaled(name, number, known(self.rates), operation)
-                return make_schedule(self.boundaries, rates, self.ramps)
-        rates = operation(self.rates, jnp.asarray(number, self.rates.dtype))
-        return SteppingSchedule(self.boundaries, rates, self.ramps)
+            number = _checked_number(name, number, self.rates.dtype)
+            if number == 0 and operation is operator.truediv:
+                raise bad_value(name, "not be 0", short(number), "write 10, say")
+        if is_traced(number) or is_traced(self.rates):
+            rates = operation(self.rates, jnp.asarray(number, self.rates.dtype))
+            return SteppingSchedule(self.boundaries, rates, self.ramps)
+        rates = _checked_scaled(name, number, known(self.rates), operation)
+        return make_schedule(self.boundaries, rates, self.ramps)
 
     def __repr__(self) -> str:
         fields = (f"{name}={_readable(getattr(self, name))}" for name in _FIELDS)
@@ -238,8 +244,9 @@ def check_schedule(name: str, schedule: object) -> None:
             name,
             "be a SteppingSchedule",
             shown(schedule),
-            "write manual_stepping(boundaries, rates)",
+            "write manual_stepping(boundaries, rates), or state.schedule",
         )
+    check_leaves(name, *vars(schedule).values())
 
 
 def _outliving(leaf: Any) -> Any:
@@ -251,8 +258,26 @@ def _outliving(leaf: Any) -> Any:
     return leaf if is_traced(array) else array
 
 
-def _as_numpy(leaf: Any) -> Any:
-    return np.asarray(leaf) if isinstance(leaf, list | tuple) else leaf
+def _checked_field(name: str, leaf: Any) -> Any:
+    must, write = "be an array, or a list of numbers", "write [0.1, 0.01], or jnp.stack([...])"
+    if isinstance(leaf, list | tuple):
+        entries = [scalar(f"{name}[{i}]", entry, "0.1") for i, entry in enumerate(leaf)]
+        try:
+            leaf = np.asarray(entries)
+        except (TypeError, ValueError):  # ragged, or traced
+            raise bad_kind(name, must, shown(leaf), write) from None
+    if not isinstance(leaf, np.ndarray | jax.Array):
+        raise bad_kind(name, must, shown(leaf), write)
+    check_array(name, leaf, "[0.1, 0.01]")
+    if isinstance(leaf, np.ndarray):
+        leaf = in_native_order(leaf)
+    if leaf.dtype != bool and not is_real(leaf.dtype):
+        raise bad_kind(name, must, f"dtype {leaf.dtype}", write)
+    if name == "rates" and is_integer(leaf.dtype):
+        return leaf.astype(jnp.result_type(float))
+    if name == "boundaries" and not is_traced(leaf):
+        _check_range(known(leaf))
+    return leaf
 
 
 def _check_range(boundaries: np.ndarray) -> None:
@@ -269,34 +294,48 @@ def _check_range(boundaries: np.ndarray) -> None:
         )
 
 
+def _checked_number(name: str, number: Any, dtype: np.dtype) -> float:
+    number = real(name, number, "0.5")
+    if abs(number) > float(jnp.finfo(dtype).max):
+        raise bad_value(name, f"fit into {dtype}", shown(number), "write 0.5, say")
+    return number
+
+
 def _checked_scaled(
-    name: str, number: float, rates: np.ndarray, operation: Callable[[Any, Any], Any]
+    name: str, number: Any, rates: np.ndarray, operation: Callable[[Any, Any], Any]
 ) -> np.ndarray:
     """``operation`` on known rates, or a refusal of a number that loses one of them."""
     limits = jnp.finfo(rates.dtype)
-    if abs(number) > float(limits.max):
-        raise bad_value(name, f"fit into {rates.dtype}", shown(number), "write 0.5, say")
     with np.errstate(all="ignore"):
         scaled = operation(rates, rates.dtype.type(number))
-    vanished = (scaled == 0) & (rates != 0) & (number != 0)
-    lost = vanished | (np.isfinite(rates) & ~np.isfinite(scaled))
-    if lost.any():
-        index = tuple(np.argwhere(lost)[0].tolist())
-        here = f"rates[{', '.join(map(str, index))}]"
+    lost = lost_rate(rates, scaled) if number else ""
+    if lost:
         raise bad_value(
             name,
             f"keep rates within {limits.tiny:.3g} .. {limits.max:.3g}",
-            f"{number!r}, which makes {here} = {rates[index]!s} {scaled[index]!s} in {rates.dtype}",
+            f"{number!r}, which makes {lost}",
             f"write a {name} closer to 1",
         )
     return scaled
 
 
+def lost_rate(before: np.ndarray, after: Any) -> str:
+    """The first rate that became infinite or vanished, for a message; "" if none did."""
+    infinite = np.isfinite(before) & ~np.isfinite(after)
+    lost = np.argwhere(infinite | ((before != 0) & (after == 0)))
+    if not lost.size:
+        return ""
+    index = tuple(lost[0].tolist())
+    here = f"rates[{', '.join(map(str, index))}]"
+    return f"{here} = {before[index]!s} {after[index]!s} in {after.dtype}"
+
+
 def _readable(leaf: Any) -> str:
-    if isinstance(leaf, np.ndarray | jax.Array) and (is_traced(leaf) or leaf.ndim != 1):
-        return f"{leaf.dtype}{list(leaf.shape)}"
     if not isinstance(leaf, np.ndarray | jax.Array):
         return repr(leaf)
+    is_key = jnp.issubdtype(leaf.dtype, jax.dtypes.extended)
+    if is_traced(leaf) or leaf.ndim != 1 or is_key:
+        return f"{leaf.dtype}{list(leaf.shape)}"
     values = [str(value) for value in known(leaf)]
     if len(values) > 16:
         values[3:-3] = ["..."]

@@ -21,10 +21,22 @@ import jax
 import pytest
 from hypothesis import HealthCheck, settings
 
+MODES = {"JAX_ENABLE_X64", "JAX_NUMPY_DTYPE_PROMOTION", "JAX_DEBUG_NANS", "JAX_CHECK_TRACER_LEAKS"}
+
 settings.register_profile(
     "suite", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("suite")
+
+
+def pytest_collection_modifyitems(items):
+    """Under JAX's strict modes, skips what the mode itself forbids."""
+    for item in items:
+        for mark in item.iter_markers("not_under"):
+            if mark.args[0] in os.environ:
+                item.add_marker(pytest.mark.skip(reason=mark.kwargs["reason"]))
+        if isinstance(item, pytest.DoctestItem) and MODES & os.environ.keys():
+            item.add_marker(pytest.mark.skip(reason="docstrings show JAX's defaults"))
 
 
 def present_backends() -> list[str]:

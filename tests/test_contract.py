@@ -105,6 +105,7 @@ USES = {
 }
 
 
+@pytest.mark.not_under("JAX_NUMPY_DTYPE_PROMOTION", reason="Optax's closures mix ints and floats")
 @pytest.mark.parametrize("use", USES)
 def test_ours_and_a_closure(use):
     chex.clear_trace_counter()
@@ -181,6 +182,7 @@ def test_what_a_tuple_did_is_an_error(wrong):
         wrong(OURS)
 
 
+@pytest.mark.not_under("JAX_ENABLE_X64", reason="shows float32")
 @pytest.mark.parametrize(
     ("factor", "message"),
     [
@@ -206,7 +208,7 @@ def importers():
     yield lambda: interop.from_torch(scheduler, total_steps=3)
     yield lambda: interop.from_detectron2({"STEPS": (5,), "MAX_ITER": 9, "WARMUP_ITERS": 2})
     yield lambda: interop.from_mmengine(
-        0.1, {"type": "MultiStepLR", "milestones": [2]}, steps_per_epoch=2
+        {"type": "MultiStepLR", "milestones": [2]}, base_lr=0.1, steps_per_epoch=2
     )
     yield lambda: interop.from_tf_object_detection("constant_learning_rate { learning_rate: 1 }")
 

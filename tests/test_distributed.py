@@ -32,5 +32,5 @@ def test_two_processes_agree():
     )
     assert first == second
     schedule = manual_stepping([6, 12], [0.5, 0.25, 0.125], warmup_steps=4)
-    rates = [np.float32(schedule(count)).tobytes().hex() for count in range(16)]
+    rates = [np.asarray(schedule(count)).tobytes().hex() for count in range(16)]
     assert first[0].split()[1:-1] == rates

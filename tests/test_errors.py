@@ -13,6 +13,8 @@ from oracle import assert_rates, same
 
 from optax_stepping import manual_stepping
 
+pytestmark = pytest.mark.not_under("JAX_ENABLE_X64", reason="names float32")
+
 VALUE_ERRORS = {
     "too few rates": (
         ([1000, 2000], [0.1, 0.01]),

@@ -16,13 +16,12 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
     ("program", "options", "words"),
     [
         ("train_digits.py", ["--output", "nowhere/at/all.png"], "no folder 'nowhere/at'"),
-        ("train_digits.py", ["--output", "a.pdf"], "a.pdf does not end in .png"),
         ("train_digits.py", ["--steps", "many"], "'many'"),
         ("train_digits.py", ["--rates", "0.1"], "1 rates for 3 boundaries"),
         ("train_digits.py", ["--warmup", "--warmup-steps", "3"], "not allowed with argument"),
-        ("train_detector.py", ["--steps", "0"], "0 is not positive"),
-        ("train_detector.py", ["--output", "a.pdf"], "a.pdf does not end in .png"),
-        ("sweep_digits.py", ["--steps", "-1"], "-1 is not positive"),
+        ("train_detector.py", ["--steps", "0"], "--steps"),
+        ("train_detector.py", ["--steps", "100"], "boundaries[0] = 2000 on step 0"),
+        ("sweep_digits.py", ["--steps", "-1"], "--steps must be positive, got -1"),
         ("sweep_digits.py", ["--output", "nowhere/at/all.png"], "no folder 'nowhere/at'"),
     ],
 )
@@ -55,6 +54,7 @@ def test_the_average_precision_of_perfect_and_of_no_detections(monkeypatch):
         assert detector.average_precision({}, truth) == expected
 
 
+@pytest.mark.not_under("JAX_NUMPY_DTYPE_PROMOTION", reason="Adam raises a float to an int")
 @pytest.mark.parametrize("framework", ["jax", "flax_nnx", "flax_linen", "equinox", "haiku"])
 def test_live(framework, capsys):
     """Train 60 steps, halve the schedule, save, restore, train 140 more."""

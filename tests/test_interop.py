@@ -1,9 +1,10 @@
 """Importers on reference tables, on configs as they occur in the wild, and on broken input."""
 
+import math
 import subprocess
 import sys
-import time
 
+import jax
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,10 +12,10 @@ from hypothesis import strategies as st
 from oracle import same
 from reference_tables import DETECTRON2, OBJECT_DETECTION
 
+import optax_stepping
 from optax_stepping import manual_stepping
 from optax_stepping.interop import (
     from_detectron2,
-    from_mmengine,
     from_tf_object_detection,
 )
 
@@ -77,32 +78,42 @@ BROKEN = {
     "no learning rate": ("train_config { batch_size: 3 }", "there is no learning rate in it"),
     "cosine": (
         "learning_rate {\n cosine_decay_learning_rate { total_steps: 30000 } }",
-        r"line 2: cosine_decay_learning_rate .*optax\.cosine_decay_schedule\(0\.002, 20000\)",
+        "line 2: cosine_decay_learning_rate: .* step 10000 to step 29999.*tolerance=1e-3",
     ),
     "cosine without steps": (
         "learning_rate {\n cosine_decay_learning_rate { total_steps: 9 } }",
-        "line 2: total_steps = 9 leaves no step for the cosine after 10000",
+        "line 2: .*total_steps must be at least warmup_steps = 10000, got 9",
     ),
-    "exponential": (
+    "cosine below its warmup": (
+        "cosine_decay_learning_rate { learning_rate_base: 1e-4 }",
+        r"learning_rate_base must be at least warmup_learning_rate = 0\.0002, got 0\.0001",
+    ),
+    "cosine of a billion steps": (
+        "cosine_decay_learning_rate { total_steps: 1000000000 }",
+        "training must be at most 10000000 steps long, got 1000000000; .* total_steps=",
+    ),
+    "exponential without end": (
         "learning_rate {\n exponential_decay_learning_rate { staircase: false } }",
-        r"line 2: exponential_decay_learning_rate without staircase .*"
-        r"optax\.exponential_decay\(0\.002, 4000000, 0\.95, staircase=False\)",
+        "line 2: exponential_decay_learning_rate: it has no end; .* total_steps=90000",
     ),
     "exponential without steps": (
         "exponential_decay_learning_rate { decay_steps: 0 }",
-        "line 1: decay_steps must be positive, got 0",
+        "line 1: .*: decay_steps must be positive, got 0",
     ),
-    "exponential of endless stages": (
+    "exponential of endless stairs": (
         "exponential_decay_learning_rate { decay_steps: 1 decay_factor: 0.9999 }",
-        "more than 10000 stages; .* total_steps",
+        "has no end; .* total_steps=90000",
     ),
     "exponential that grows": (
         "exponential_decay_learning_rate { decay_steps: 100 decay_factor: 2 }",
-        "grows beyond float32 at step 13[0-9]+; .*total_steps",
+        "has no end; .* total_steps=90000",
     ),
-    "another": ("learning_rate { my_learning_rate { } }", "my_learning_rate .*manual_stepping"),
+    "another": ("learning_rate { my_learning_rate { } }", "my_learning_rate is not known, hand"),
     "two": (f"learning_rate {{ {MANUAL} }}\nlearning_rate {{ {MANUAL} }}", "2 learning rates"),
-    "no schedule": ("learning_rate { manual_step_learning_rate { } }", "has no schedule"),
+    "no schedule": (
+        "learning_rate { manual_step_learning_rate { } }",
+        r"there is no schedule, .* write constant_learning_rate { learning_rate: 0\.002 }",
+    ),
     "unknown field": (
         MANUAL.replace("initial_learning_rate", "initial_rate"),
         "line 2: initial_rate is not known in manual_step_learning_rate",
@@ -110,9 +121,9 @@ BROKEN = {
     "not a number": (MANUAL.replace(".0003", "fast"), "line 2: initial_learning_rate is 'fast'"),
     "a fraction of a step": (
         MANUAL.replace("900", "900.5"),
-        r"line 3: step is '900\.5'; write an in",
+        r"line 3: step is '900\.5'; write a whole number",
     ),
-    "negative": (MANUAL.replace("900", "-900"), r"boundaries\[0\] must be positive, got -900"),
+    "negative": (MANUAL.replace("900", "-900"), "line 3: step is '-900'"),
     "not a bool": (MANUAL[:-1] + "warmup: maybe }", "warmup is 'maybe'; write true or false"),
     "unsorted": (
         MANUAL.replace("1200", "800"),
@@ -121,7 +132,12 @@ BROKEN = {
     "later zero": (MANUAL.replace("1200", "0"), r"boundaries\[1\] must be positive, got 0"),
     "infinite": (MANUAL.replace(".0003", "inf"), "initial_learning_rate is 'inf'; write a number"),
     "empty value": (MANUAL.replace(".0003", ""), "line [23]"),
-    "a message for a number": (MANUAL.replace(".0003", "{ a: 1 }"), "wrong kind"),
+    "a message for a number": (
+        MANUAL.replace(".0003", "{ a: 1 }"),
+        "_rate is a message; write a number",
+    ),
+    "a number for a message": (MANUAL[:-1] + "schedule: 3 }", "schedule is '3'; write a message"),
+    "a list for a number": (MANUAL.replace(".0003", "[.1, .2]"), r"\.2 is not known in manual"),
     "never closed": (f"learning_rate {{ {MANUAL}", "'learning_rate' of line 1 is never closed"),
     "the innermost one": ("a {\nb {\nc {\nd: 1 }", "the message 'b' of line 2 is never closed"),
     "several": (
@@ -140,55 +156,51 @@ def test_broken_configs(case):
         from_tf_object_detection(text)
 
 
-@pytest.mark.parametrize(
-    ("text", "boundaries", "rates"),
-    [
-        ("constant_learning_rate { }", [], [0.002]),
-        ("manual_step_learning_rate { schedule { } }", [], [0.002]),
-        ("manual_step_learning_rate { schedule { step: 9 } }", [9], [0.002, 0.002]),
-        ("exponential_decay_learning_rate { }", [4_000_000, 8_000_000], [0.002, 0.0019, 0.001805]),
-        (
-            "exponential_decay_learning_rate { burnin_steps: 500 }",
-            [4_000_500, 8_000_500],
-            [0.002, 0.0019, 0.001805],
-        ),
-    ],
-)
-def test_defaults_of_the_object_detection_api(text, boundaries, rates):
-    schedule = from_tf_object_detection(f"learning_rate {{ {text} }}", total_steps=10_000_000)
-    np.testing.assert_allclose(schedule.rates, manual_stepping(boundaries, rates).rates, rtol=2e-7)
-    assert schedule.boundaries.tolist() == boundaries
+def test_the_length_of_a_training():
+    """The one that is given, that of the file, that of a cosine."""
+    cosine = "cosine_decay_learning_rate { total_steps: 300 warmup_steps: 0 }"
+    config = f"train_config {{ num_steps: 200 optimizer {{ learning_rate {{ {cosine} }} }} }}"
+    for text, total_steps, last in ((cosine, None, 299), (config, None, 199), (config, 90, 89)):
+        schedule = from_tf_object_detection(text, total_steps=total_steps, tolerance=1e-3)
+        assert schedule.boundaries[-1] == last
+    for endless in ("0", "many", "", "{ a: 1 }"):
+        text = config.replace("200", endless)
+        assert from_tf_object_detection(text, tolerance=1e-3).boundaries[-1] == 299
 
 
-@pytest.mark.parametrize("value", ["true", "t", "True", "1", "false", "f", "False", "0"])
-def test_bools_of_the_text_format(value):
-    warmup = value in ("true", "t", "True", "1")
-    schedule = from_tf_object_detection(f"{MANUAL[:-1]} warmup: {value} }}")
-    assert same(schedule, manual_stepping([900, 1200], [3e-4, 3e-5, 3e-6], warmup))
+SOLVER = "base_lr: 0.5\nlr_policy: '%s'\ngamma: 0.25\npower: 2\nstepsize: 30\nmax_iter: 90"
+POLICIES = {
+    "fixed": lambda c: 0.5,
+    "step": lambda c: 0.5 * 0.25 ** (c // 30),
+    "exp": lambda c: 0.5 * 0.25**c,
+    "inv": lambda c: 0.5 / (1 + 0.25 * c) ** 2,
+    "multistep": lambda c: 0.5 * 0.25 ** ((c >= 50) + (c >= 70)),
+    "poly": lambda c: 0.5 * (1 - c / 90) ** 2,
+    "sigmoid": lambda c: 0.5 / (1 + math.exp(-0.25 * (c - 30))),
+}
 
 
-def test_a_step_at_the_end_of_training_is_left_out():
-    assert same(from_tf_object_detection(MANUAL, 900), manual_stepping([], [3e-4]))
-    assert same(from_tf_object_detection(MANUAL, 901), manual_stepping([900], [3e-4, 3e-5]))
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_solver_of_caffe_is_told_apart(policy):
+    with pytest.raises(ValueError, match=r"line 1: base_lr is of Caffe's solver\.proto") as refusal:
+        from_tf_object_detection(SOLVER % policy + "\nstepvalue: 50\nstepvalue: 70\n")
+    call = str(refusal.value).partition("write ")[2].removesuffix(".")
+    schedule = eval(call, {"optax_stepping": optax_stepping, "math": math})
+    for count in (0, 1, 29, 30, 49, 50, 69, 70, 89):
+        assert abs(schedule(count) - POLICIES[policy](count)) <= 0.5e-3
 
 
-def test_defaults_of_a_cosine():
-    expression = (
-        r"optax\.join_schedules\(\[optax\.linear_schedule\(0\.0002, 0\.002, 10000\), "
-        r"optax\.constant_schedule\(0\.002\), "
-        r"optax\.cosine_decay_schedule\(0\.002, 3990000\)\], \[10000, 10000\]\)"
-    )
-    with pytest.raises(ValueError, match=expression):
-        from_tf_object_detection("learning_rate { cosine_decay_learning_rate { } }")
-    with pytest.raises(ValueError, match="total_steps = 10000 leaves no step for the cosine"):
-        from_tf_object_detection("cosine_decay_learning_rate { total_steps: 10000 }")
+@pytest.mark.parametrize("text", [SOLVER % "plateau", (SOLVER % "step")[:50], "base_lr: 1\n"])
+def test_a_solver_that_does_not_say_enough(text):
+    with pytest.raises(ValueError, match=r"from_function\(function, total_steps=\.\.\.,"):
+        from_tf_object_detection(text)
 
 
 @pytest.mark.parametrize("step", ["9_00", "1_0.5", "_9"])
 def test_numbers_that_only_python_reads(step):
-    with pytest.raises(ValueError, match=f"step is '{step}'; write an integer such as"):
+    with pytest.raises(ValueError, match=f"line 3: step is '{step}'; write a whole"):
         from_tf_object_detection(MANUAL.replace("900", step))
-    with pytest.raises(ValueError, match=f"learning_rate is '{step}'; write a number such as"):
+    with pytest.raises(ValueError, match=f"line 3: learning_rate is '{step}'"):
         from_tf_object_detection(MANUAL.replace("3e-5", step))
 
 
@@ -202,7 +214,7 @@ def test_a_hundred_levels():
 def test_a_text_of_a_megabyte():
     longest = MANUAL.rjust(1_000_000)
     assert same(from_tf_object_detection(longest), from_tf_object_detection(MANUAL))
-    with pytest.raises(ValueError, match="1000001 characters are too many, at most 1000000 are"):
+    with pytest.raises(ValueError, match="1000001 characters, at most 1000000 are read"):
         from_tf_object_detection(" " + longest)
 
 
@@ -235,142 +247,8 @@ def test_damaged_configs_give_a_schedule_or_an_error(position, damage):
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: from_detectron2(3), TypeError, "cfg must be a Detectron2 config"),
-        (lambda: from_detectron2({"STEPS": (5, 3)}), ValueError, "STEPS must be ascending"),
         (
-            lambda: from_detectron2({"MAX_ITER": 0}),
-            ValueError,
-            "MAX_ITER must be positive, got 0",
-        ),
-        (lambda: from_detectron2({"STEPS": (0.5,)}), TypeError, r"STEPS\[0\] must be an integer"),
-        (lambda: from_detectron2({"WARMUP_METHOD": "exp"}), ValueError, "got 'exp'"),
-        (
-            lambda: from_detectron2({"LR_SCHEDULER_NAME": "WarmupCosineLR"}),
-            ValueError,
-            r"WarmupCosineLR .*optax\.warmup_cosine_decay_schedule",
-        ),
-        (lambda: from_detectron2({"RESCALE_INTERVAL": True}), ValueError, "RESCALE_INTERVAL"),
-        (
-            lambda: from_mmengine(0.1, 3, steps_per_epoch=10),
-            TypeError,
-            "param_scheduler must be a list",
-        ),
-        (lambda: from_mmengine(0.1, [3], steps_per_epoch=10), TypeError, r"param_scheduler\[0\]"),
-        (
-            lambda: from_mmengine(0.1, [], steps_per_epoch=0),
-            ValueError,
-            "steps_per_epoch must be positive",
-        ),
-        (
-            lambda: from_mmengine(0.1, {"type": "CosineAnnealingLR"}, steps_per_epoch=10),
-            ValueError,
-            r"CosineAnnealingLR .*optax\.cosine_decay_schedule",
-        ),
-        (
-            lambda: from_mmengine(0.1, {"type": "MultiStepLR", "gama": 1}, steps_per_epoch=10),
-            ValueError,
-            "'gama' is not known in MultiStepLR",
-        ),
-        (
-            lambda: from_mmengine(0.1, {"type": "MultiStepLR"}, steps_per_epoch=10),
-            ValueError,
-            "MultiStepLR needs 'milestones'",
-        ),
-        (
-            lambda: from_mmengine(
-                0.1, {"type": "StepLR", "step_size": 3, "begin": 9, "end": 4}, steps_per_epoch=1
-            ),
-            ValueError,
-            "begin=9, end=4",
-        ),
-        (
-            lambda: from_mmengine(0.1, {"type": "LinearLR"}, steps_per_epoch=10),
-            ValueError,
-            r"param_scheduler\[0\]: LinearLR needs 'end'.* max_epochs",
-        ),
-        (
-            lambda: from_mmengine(0.1, {"type": "StepLR", "step_size": 0}, steps_per_epoch=10),
-            ValueError,
-            r"param_scheduler\[0\]: step_size must be positive, got 0",
-        ),
-        (lambda: from_detectron2({"STEPS": 5}), TypeError, "cfg: STEPS must be a list.*got 5"),
-        (lambda: from_detectron2({"GAMMA": [2]}), TypeError, r"cfg: GAMMA must be a real .*\[2\]"),
-        (lambda: from_detectron2({"BASE_LR": None}), TypeError, "cfg: BASE_LR must be a real"),
-        (
-            lambda: from_detectron2({"SOLVER": {"MAX_EPOCH": 60, "STEPS": [30, 50]}}),
-            ValueError,
-            "MAX_EPOCH = 60 is not of Detectron2: this is a config of fast-reid",
-        ),
-        (
-            lambda: from_detectron2("SOLVER:\n  STEPS: (3, __import__('os'))\n"),
-            ValueError,
-            "cfg: STEPS = .* is no Python value",
-        ),
-        (
-            lambda: from_detectron2("SOLVER:\n  STEPS: !!python/object/apply:os.system [ls]\n"),
-            ValueError,
-            "no YAML that is read safely: could not determine a constructor",
-        ),
-        (lambda: from_detectron2("a: [1, 2\n"), ValueError, "the text is no YAML .*line 2"),
-        (lambda: from_detectron2("- 1\n- 2\n"), ValueError, "the text must hold a mapping"),
-        (lambda: from_detectron2("nowhere.yaml"), ValueError, "there is no file 'nowhere.yaml'"),
-        (
-            lambda: from_detectron2("_BASE_: base.yaml\nSOLVER: {}\n"),
-            ValueError,
-            "_BASE_ = 'base.yaml' is relative to the file",
-        ),
-        (
-            lambda: from_detectron2("a: " + "[\n" * 1000 + "]" * 1000),
-            ValueError,
-            "line 100 is nested deeper than 100 levels",
-        ),
-        (
-            lambda: from_detectron2("# " + "x" * 10_000_000 + "\na: 1"),
-            ValueError,
-            "1000.* characters are too many",
-        ),
-        (
-            lambda: from_mmengine(0.1, {"milestones": [3]}, steps_per_epoch=10),
-            ValueError,
-            r"param_scheduler\[0\] has no 'type', only \['milestones'\]",
-        ),
-        (
-            lambda: from_mmengine(0.1, {"type": "MultiStepLR", "milestones": 3}, steps_per_epoch=9),
-            TypeError,
-            r"param_scheduler\[0\]: milestones must be a list.*got 3",
-        ),
-        (
-            lambda: from_mmengine("a", [], steps_per_epoch=10),
-            TypeError,
-            "base_lr must be a real number, got 'a'",
-        ),
-        (
-            lambda: from_mmengine(0.1, {"policy": "poly"}, steps_per_epoch=10),
-            ValueError,
-            r"lr_config: policy: PolyLR .*optax\.polynomial_schedule",
-        ),
-        (
-            lambda: from_mmengine(0.1, {"policy": "step"}, steps_per_epoch=10),
-            ValueError,
-            "policy 'step' needs 'step'; write step=",
-        ),
-        (
-            lambda: from_mmengine(0.1, {"policy": "step", "step": [9, 8]}, steps_per_epoch=10),
-            ValueError,
-            r"step must be in ascending order, got \[9, 8\]",
-        ),
-        (
-            lambda: from_mmengine(0.1, {"policy": "fixed", "warmup": "exp"}, steps_per_epoch=10),
-            ValueError,
-            "warmup must be 'linear' or 'constant', got 'exp'",
-        ),
-        (
-            lambda: from_mmengine(0.1, {"policy": "fixed", "target": 1}, steps_per_epoch=10),
-            ValueError,
-            "lr_config: 'target' is not known; known are",
-        ),
-        (
-            lambda: from_tf_object_detection(MANUAL, 0.5),
+            lambda: from_tf_object_detection(MANUAL, total_steps=0.5),
             TypeError,
             "total_steps must be an integer, got 0.5",
         ),
@@ -381,13 +259,108 @@ def test_refusals(call, error, message):
         call()
 
 
+COSINE = {"LR_SCHEDULER_NAME": "WarmupCosineLR", "BASE_LR": 0.01}
+SOLVERS = [
+    (3, TypeError, "cfg must be a Detectron2 config, .* of type int; .* of a LazyConfig, from_func"),
+    ({}, TypeError, "cfg must be a Detectron2 config, .* got {}"),
+    ({"SOLVER": {"MOMENTUM": 0.9}}, TypeError, "cfg must be a Detectron2 config"),
+    ({"STEPS": (5, 3)}, ValueError, r"STEPS must be strictly ascending, got \[5, 3\]; .*\[3, 5\]"),
+    ({"STEPS": (0, 3)}, ValueError, r"STEPS\[0\] must be positive, got 0; leave it out"),
+    ({"STEPS": (0.5,)}, TypeError, r"STEPS\[0\] must be an integer"),
+    ({"STEPS": 5}, TypeError, "cfg: STEPS must be a list.*got 5"),
+    ({"STEPS": "(3, __import__('os'))"}, ValueError, "cfg: STEPS must be a value, got the text"),
+    ({"MAX_ITER": 0}, ValueError, "MAX_ITER must be positive, got 0"),
+    ({"MAX_ITER": 10**8}, ValueError, "MAX_ITER must be at most 10000000, got 100000000"),
+    ({"GAMMA": [2]}, TypeError, r"cfg: GAMMA must be a real .*\[2\]"),
+    ({"GAMMA": 1e300, "STEPS": [5, 9]}, ValueError, "rates"),
+    ({"BASE_LR": None}, TypeError, "cfg: BASE_LR must be a real"),
+    ({"WARMUP_METHOD": "exp"}, ValueError, "WARMUP_METHOD must be one of linear, constant, got 'exp'"),
+    ({"LR_SCHEDULER_NAME": "MyLR"}, ValueError, "must be one of WarmupMultiStepLR, .* got 'MyLR'"),
+    ({"RESCALE_INTERVAL": 1}, TypeError, "RESCALE_INTERVAL must be True or False, got 1"),
+    (COSINE | {"BASE_LR_END": 0.02}, ValueError, "must lie between 0 and BASE_LR = 0.01, got 0.02"),
+    (COSINE | {"BASE_LR": 0}, ValueError, "must lie between 0 and BASE_LR = 0.0"),
+    (COSINE, ValueError, "cfg: WarmupCosineLR: .* step 1000 to step 39999.*tolerance=1e-3"),
+    ("SOLVER:\n  STEPS: !!python/object/apply:os.system [ls]\n", ValueError, "'!!object/apply:os"),
+    ("SOLVER: !mine [ls]", ValueError, "not YAML that can be read safely: could not determine"),
+    ("a: [1, 2\n", ValueError, "the text is not YAML .*line 2"),
+    ("- 1\n- 2\n", ValueError, "the text must hold a mapping"),
+    ("nowhere.yaml", ValueError, "there is no file 'nowhere.yaml'"),
+    ("_BASE_: base.yaml\nSOLVER: {}\n", ValueError, "not have a _BASE_, got 'base.yaml'; hand in"),
+    ("a: " + "[\n" * 1000 + "]" * 1000, ValueError, "the text is nested too deeply; cut out its SOL"),
+    ("# " + "x" * 10_000_000 + "\na: 1", ValueError, "1000.* characters, at most 1000000 are read"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("cfg", "error", "message"), SOLVERS)
+def test_solvers_that_are_refused(cfg, error, message):
+    with pytest.raises(error, match=message):
+        from_detectron2(cfg)
+
+
+@pytest.mark.parametrize(
+    ("keys", "named"),
+    [
+        ("LR_POLICY: steps_with_decay, GAMMA: 0.1, STEPS: [0, 600], MAX_ITER: 900", "LR_POLICY"),
+        ("MAX_ITER: 1200, LR_STEPS: [800], GAMMA: 0.5, LR: 0.004", "LR_STEPS, LR"),
+        ("MAX_EPOCHS: 60, STEPS: [20, 40], CENTER_LR: 0.5", "MAX_EPOCHS, CENTER_LR"),
+        ("MAX_EPOCHS: 120, LARGE_FC_LR: False, BASE_LR: 0.008", "MAX_EPOCHS, LARGE_FC_LR"),
+        ("LRS: [1, 0.1], WARMUP_START_LR: 0.01, MAX_EPOCH: 20", "LRS, WARMUP_START_LR, MAX_EPOCH"),
+        ("SCHED: CosineAnnealingLR, FREEZE_ITERS: 9, OPT: Adam", "SCHED, FREEZE_ITERS"),
+        ("BASE_LR: 0.01, GAMA: 0.5, STEP: [10], MAX_ITERS: 30", "GAMA, STEP, MAX_ITERS"),
+        (
+            "WARMUP_MULTIPLIER: 2, LR_FACTOR: 0.5, warmup_iters: 3",
+            "WARMUP_MULTIPLIER, LR_FACTOR, w",
+        ),
+    ],
+)
+def test_solvers_of_other_projects_are_told_by_their_keys(keys, named):
+    with pytest.raises(ValueError, match=f"cfg: SOLVER has {named}.*, which Detectron2 does not"):
+        from_detectron2(f"SOLVER: {{{keys}}}")
+
+
+@pytest.mark.parametrize(
+    "mark", ["MODEL: {WEIGHT: a}", "TEST: {AUG_ON: 1}", "MODEL: {BACKBONE: {CONV_BODY: R-50}}"]
+)
+def test_an_older_file_has_to_say_its_warmup(mark):
+    solver = "SOLVER: {BASE_LR: 0.02, MAX_ITER: 90, STEPS: [60], WARMUP_FACTOR: 0.5"
+    with pytest.raises(
+        ValueError, match=r"maskrcnn-benchmark.*WARMUP_ITERS: 500 and WARMUP_FACTOR"
+    ):
+        from_detectron2(f"{mark}\n{solver}}}")
+    expected = from_detectron2(f"{solver}, WARMUP_ITERS: 9}}")
+    assert same(from_detectron2(f"{mark}\n{solver}, WARMUP_ITERS: 9}}"), expected)
+    versioned = from_detectron2(f"VERSION: 1\n{mark}\n{solver}}}")
+    assert versioned(0) == np.float32(0.01)
+
+
+def test_keys_of_other_settings_are_ignored():
+    keys = ["WEIGHT_DECAY", "WEIGHT_DECAY_NORM", "MODEL_EMA_DECAY", "SWA_ITER", "CLIP_GRADIENTS"]
+    keys += [
+        "BIAS_LR_FACTOR",
+        "HEADS_LR_FACTOR",
+        "BACKBONE_MULTIPLIER",
+        "HEAD_LR_MULT",
+        "OPTIMIZER",
+    ]
+    keys += ["IMS_PER_BATCH", "CHECKPOINT_PERIOD", "REFERENCE_WORLD_SIZE", "AMP", "MOMENTUM"]
+    solver = {"STEPS": [7], "MAX_ITER": 9, "WARMUP_ITERS": 0}
+    assert same(from_detectron2(solver | dict.fromkeys(keys, 1)), from_detectron2(solver))
+
+
+def test_steps_beyond_the_end_are_said():
+    with pytest.warns(UserWarning, match=r"STEPS = \[9, 12\] are never reached, as MAX_ITER = 9"):
+        schedule = from_detectron2({"STEPS": (7, 9, 12), "MAX_ITER": 9, "WARMUP_ITERS": 0})
+    assert schedule.boundaries.tolist() == [7]
+
+
 BASE = """
 SOLVER:
   BASE_LR: 0.02
   STEPS: (60000, 80000)
-  MAX_ITER: 90000
+  MAX_ITER: 9e4
   WARMUP_ITERS: 500
-  IMS_PER_BATCH: 16
+MODEL:
+  SIZES: !!python/object/apply:eval ["[2**k for k in range(3)]"]
 """
 
 
@@ -395,20 +368,21 @@ def test_detectron2_yaml(tmp_path):
     """As in Detectron2's own configs: files over files, tuples that YAML leaves as strings."""
     (tmp_path / "base").mkdir()
     (tmp_path / "base" / "a.yaml").write_text(BASE)
+    (tmp_path / "c.yaml").write_text("SOLVER: {BASE_LR: 0.5}")
     child = tmp_path / "b.yaml"
-    child.write_text(
-        '_BASE_: "base/a.yaml"\nSOLVER:\n  STEPS: (120000, 160000)\n  MAX_ITER: 180000\n'
-    )
+    solver = "SOLVER:\n  STEPS: (120000, 160000)\n  MAX_ITER: 180000\n"
     once = {"BASE_LR": 0.02, "STEPS": (60000, 80000), "MAX_ITER": 90000, "WARMUP_ITERS": 500}
     twice = once | {"STEPS": (120000, 160000), "MAX_ITER": 180000}
     assert same(from_detectron2(BASE), from_detectron2(once))
-    for path in (child, str(child)):
-        assert same(from_detectron2(path), from_detectron2(twice))
+    for base in ("base/a.yaml", "[c.yaml, base/a.yaml]"):
+        child.write_text(f"_BASE_: {base}\n{solver}")
+        for path in (child, str(child)):
+            assert same(from_detectron2(path), from_detectron2(twice))
     child.write_text("_BASE_: b.yaml\nSOLVER: {}\n")
     with pytest.raises(ValueError, match="more than 10 files are based on each other"):
         from_detectron2(child)
     child.write_bytes(b"\xff\xfe\x00a")
-    with pytest.raises(ValueError, match=r"b\.yaml' is no text file"):
+    with pytest.raises(ValueError, match=r"b\.yaml' is not a text file"):
         from_detectron2(child)
 
 
@@ -418,88 +392,6 @@ def test_a_missing_yaml_is_named(monkeypatch):
         from_detectron2(BASE)
 
 
-def test_a_ramp_across_a_milestone_goes_on_at_another_height():
-    schedule = from_mmengine(
-        0.5,
-        [
-            {"type": "LinearLR", "by_epoch": False, "end": 501, "start_factor": 0.5},
-            {"type": "MultiStepLR", "by_epoch": False, "milestones": [300]},
-        ],
-        steps_per_epoch=10,
-    )
-    for count in range(600):
-        expected = 0.5 * (0.5 + 0.5 * min(count, 500) / 500) * (0.1 if count >= 300 else 1)
-        np.testing.assert_allclose(schedule(count), expected, rtol=3e-7)
-
-
-def test_milestones_of_mmengine_count_from_the_beginning_to_the_end():
-    config = {"type": "MultiStepLR", "by_epoch": False, "milestones": [0, 3, 15], "gamma": 0.5}
-    schedule = from_mmengine(1, config | {"begin": 5, "end": 20}, steps_per_epoch=9)
-    assert same(schedule, manual_stepping([5, 8], [1, 0.5, 0.25]))
-    with pytest.raises(ValueError, match=r"begin must lie in 0 \.\. end - 1, got begin=5, end=5"):
-        from_mmengine(1, config | {"begin": 5, "end": 5}, steps_per_epoch=9)
-
-
-def test_a_scheduler_of_mmengine_that_begins_at_the_second_step():
-    config = {"type": "LinearLR", "start_factor": 0.5, "end_factor": 0.25, "by_epoch": False}
-    schedule = from_mmengine(1, config | {"begin": 1, "end": 5}, steps_per_epoch=9)
-    ramps = [False, True]
-    assert same(schedule, manual_stepping([1, 4], [1, 0.5, 0.25], interpolate=ramps))
-
-
-def test_epochs_of_two_steps():
-    schedule = from_mmengine(1, {"policy": "step", "step": [3]}, steps_per_epoch=2)
-    assert same(schedule, manual_stepping([6], [1, 0.1]))
-
-
-@pytest.mark.parametrize(
-    ("config", "boundaries", "rates", "ramps"),
-    [
-        ({"policy": "fixed"}, [], [1], []),
-        ({"policy": "step", "step": [1]}, [1], [1, 0.1], False),
-        ({"policy": "step", "step": 2**31 - 1}, [2**31 - 1], [1, 0.1], False),
-        ({"policy": "step", "step": [3, 6], "min_lr": 0.1}, [3], [1, 0.1], False),
-        ({"policy": "fixed", "warmup": "constant", "warmup_iters": 5}, [5], [0.1, 1], False),
-        ({"policy": "fixed", "warmup": "linear", "warmup_iters": 1}, [1], [0.1, 1], True),
-    ],
-)
-def test_lr_config_by_iterations(config, boundaries, rates, ramps):
-    schedule = from_mmengine(1, config | {"by_epoch": False}, steps_per_epoch=10)
-    assert same(schedule, manual_stepping(boundaries, rates, interpolate=ramps))
-
-
-@pytest.mark.parametrize(
-    ("config", "message"),
-    [
-        ({"policy": "fixed", "warmup": "linear"}, "warmup_iters must be positive, got 0"),
-        ({"policy": "step", "step": 0}, "step must be positive, got 0"),
-        ({"policy": "fixed", "steps": [3]}, "'steps' is not known; known are"),
-        ({"policy": "step", "step": [0, 4]}, r"step\[0\] must be positive, got 0"),
-    ],
-)
-def test_lr_configs_that_are_refused(config, message):
-    with pytest.raises(ValueError, match=message):
-        from_mmengine(0.5, config, steps_per_epoch=10)
-
-
-def test_a_flag_of_lr_config_is_a_bool():
-    with pytest.raises(TypeError, match="lr_config: warmup_by_epoch must be True or False, got 1"):
-        from_mmengine(0.5, {"policy": "fixed", "warmup_by_epoch": 1}, steps_per_epoch=10)
-
-
-def test_defaults_of_detectron2():
-    expected = manual_stepping([1000, 30_000], [1e-6, 1e-3, 1e-4], interpolate=[True, False])
-    assert same(from_detectron2({"WARMUP_METHOD": "linear"}), expected)
-    until_the_end = from_detectron2({"STEPS": [39_999, 40_000, 40_001]})
-    assert until_the_end.boundaries.tolist() == [1000, 39_999, 40_000]
-
-
-def test_a_warmup_of_detectron2_starts_from_a_share_of_the_first_rate():
-    solver = {"BASE_LR": 1, "STEPS": [0], "GAMMA": 0.5, "WARMUP_METHOD": "constant"}
-    solver |= {"WARMUP_FACTOR": 0.25, "WARMUP_ITERS": 9, "MAX_ITER": 20}
-    assert same(from_detectron2(solver), manual_stepping([9], [0.125, 0.5]))
-
-
 def test_a_warmup_within_the_tolerance_of_detectron2_is_none():
     solver = {"BASE_LR": 0.5, "STEPS": [], "MAX_ITER": 2_000_000, "WARMUP_ITERS": 1}
     assert same(from_detectron2(solver), manual_stepping([], [0.5]))
@@ -507,15 +399,28 @@ def test_a_warmup_within_the_tolerance_of_detectron2_is_none():
     assert same(from_detectron2(at_once), manual_stepping([], [0.25]))
 
 
-def test_a_chain_of_eleven_files(tmp_path):
-    (tmp_path / "0.yaml").write_text("SOLVER: 3\nOTHER: {A: 1}\n")
-    for i in range(1, 12):
-        solver = "SOLVER: {BASE_LR: 0.5, STEPS: [7], MAX_ITER: 9, WARMUP_ITERS: 0}\nOTHER: 2\n"
-        (tmp_path / f"{i}.yaml").write_text(f"_BASE_: {i - 1}.yaml\n" + solver)
-    expected = from_detectron2({"BASE_LR": 0.5, "STEPS": [7], "MAX_ITER": 9, "WARMUP_ITERS": 0})
-    assert same(from_detectron2(tmp_path / "10.yaml"), expected)
-    with pytest.raises(ValueError, match="more than 10 files are based on each other"):
-        from_detectron2(tmp_path / "11.yaml")
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: from_detectron2(COSINE | {"MAX_ITER": 90, "WARMUP_ITERS": 9}, tolerance=1e-2),
+        lambda: from_detectron2({"STEPS": [6], "MAX_ITER": 9, "WARMUP_ITERS": 4}),
+        lambda: from_tf_object_detection(MANUAL),
+        lambda: from_tf_object_detection("exponential_decay_learning_rate { }"),
+        lambda: from_tf_object_detection("exponential_decay_learning_rate { }", total_steps=9),
+    ],
+)
+def test_read_inside_jit_and_without_transfers(make):
+    expected, found = make(), []
+
+    @jax.jit
+    def inside():
+        found.append(make())
+        return found[0].rates
+
+    with jax.transfer_guard("disallow"):
+        found.append(make())
+    inside()
+    assert all(same(schedule, expected) for schedule in found)
 
 
 def test_no_framework_is_imported():
@@ -527,19 +432,11 @@ def test_no_framework_is_imported():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_hostile_files_are_refused_quickly(tmp_path):
+def test_hostile_files_are_refused(tmp_path):
     path = tmp_path / "hostile.config"
-    for content in (
-        b"a {" * 4_000_000,
-        b"\xff\xfe" * 100,
-        b'"' * 900_000,
-        b"[" * 900_000,
-        b"a:" * 450_000,
-    ):
+    for content in (b"a {" * 4_000_000, b"\xff\xfe" * 100, b'"' * 900_000, b"[" * 900_000):
         path.write_bytes(content)
-        start = time.perf_counter()
         with pytest.raises(ValueError, match="config"):
             from_tf_object_detection(path)
-        assert time.perf_counter() - start < 20
     with pytest.raises(TypeError, match="got 3 of type int"):
         from_tf_object_detection(3)

@@ -1,5 +1,9 @@
-"""Schedules joined and shifted have the rates of their parts, at every count."""
+"""Schedules joined, shifted and stretched have the rates of their parts, at every count."""
 
+import math
+from fractions import Fraction
+
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oracle import exact_rate, is_exact_at, schedule_arguments, ulps
 
-from optax_stepping import join, manual_stepping, pad, shift, stack
+from optax_stepping import join, manual_stepping, pad, shift, stack, stretch
 
 INT32_MAX = 2**31 - 1
 
@@ -48,6 +52,21 @@ def test_join_means_what_optax_means(members, data):
         since = count - (starts[member - 1] if member else 0)
         assert_rate(rate, members[member], since)
         np.testing.assert_allclose(rate, theirs(count), rtol=1e-6, atol=1e-7)
+
+
+@given(schedules(), schedules(), st.integers(INT32_MAX - 20, INT32_MAX))
+def test_the_last_count_where_counting_stops(first, second, step):
+    joined, late = join([first, second], [step]), shift(second, -step)
+    for count in range(INT32_MAX - 20, INT32_MAX + 1):
+        assert_rate(joined(count), *((first, count) if count < step else (second, count - step)))
+        assert_rate(late(count), second, max(count - step, 0))
+
+
+def test_a_ramp_of_two_steps_is_cut():
+    ramp = manual_stepping([4], [0.0, 1.0], interpolate=True)
+    cut = join([ramp, manual_stepping([], [9.0])], [2])
+    assert cut(np.arange(4)).tolist() == [0, 0.25, 9, 9]
+    assert cut.boundaries.tolist() == [1, 2]
 
 
 @given(schedules(), st.one_of(st.integers(-60, 60), st.integers(-INT32_MAX, INT32_MAX)))
@@ -161,3 +180,53 @@ def test_messages_show_where():
         shift(stack([stack([PLAN] * 3)] * 2), 3)
     with pytest.raises(ValueError, match=r"steps must be at least -2147483648, got -2147483649"):
         shift(PLAN, -(2**31) - 1)
+
+
+def half_to_even(number):
+    low = math.floor(number)
+    rest = number - low
+    return low + (rest > Fraction(1, 2) or (rest == Fraction(1, 2) and low % 2 == 1))
+
+
+@given(
+    schedules(),
+    st.one_of(
+        st.integers(1, 10**6),
+        st.fractions(Fraction(1, 64), 1000, max_denominator=64),
+        st.floats(1e-3, 1e6),
+        st.integers(1, 40).map(lambda n: n / 20),
+    ),
+)
+def test_stretch_multiplies_steps_exactly(schedule, factor):
+    exact = Fraction(repr(factor)) if isinstance(factor, float) else Fraction(factor)
+    steps = [half_to_even(step * exact) for step in schedule.boundaries.tolist()]
+    if steps != sorted({*steps} - {0}) or max(steps, default=0) > INT32_MAX:
+        with pytest.raises(ValueError, match=r"^factor must (leave|keep) .* puts boundaries\["):
+            stretch(schedule, factor)
+        return
+    expected = schedule.replace(boundaries=jnp.array(steps, jnp.int32))
+    chex.assert_trees_all_equal(stretch(schedule, factor), expected, strict=True)
+
+
+@pytest.mark.parametrize("make", [float, np.float32, jnp.float32, np.array])
+def test_a_float_factor_is_the_number_it_prints_as(make):
+    plan = manual_stepping([25, 10**9 + 5], [1, 2, 3])
+    assert stretch(plan, make(0.1)).boundaries.tolist() == [2, 10**8]
+
+
+def test_padding_and_stacks_are_stretched():
+    plans = [PLAN, manual_stepping([3, 8], [0.3, 0.2, 0.1], interpolate=[True, False])]
+    chex.assert_trees_all_equal(
+        stretch(stack([stack(plans)] * 2), 1.5),
+        stack([stack([stretch(plan, 1.5) for plan in plans])] * 2),
+    )
+    chex.assert_trees_all_equal(stretch(pad(PLAN, 5), 7), pad(stretch(PLAN, 7), 5))
+
+
+def test_traced_rates_and_ramps_are_stretched():
+    def stretched(rates, ramps):
+        return stretch(PLAN.replace(rates=rates, ramps=ramps), Fraction(5, 2))
+
+    chex.assert_trees_all_equal(
+        jax.jit(stretched)(PLAN.rates, PLAN.ramps), stretch(PLAN, 2.5), strict=True
+    )

@@ -12,6 +12,11 @@ from optax import contrib
 
 from optax_stepping import manual_stepping
 
+pytestmark = [
+    pytest.mark.not_under("JAX_NUMPY_DTYPE_PROMOTION", reason="Optax raises floats to ints"),
+    pytest.mark.not_under("JAX_CHECK_TRACER_LEAKS", reason="takes hours, op by op"),
+]
+
 STEPS = 12
 SCHEDULE = manual_stepping(
     [4, 6, 10], [0.0317, 0.05, 0.01, 0.005], warmup_steps=3, warmup_init_value=0.0071

@@ -30,6 +30,8 @@ from optax_stepping import (
     set_schedule,
     shift,
     stack,
+    stretch,
+    to_dict,
     unpad,
     unstack,
 )
@@ -86,6 +88,7 @@ EDITS = {
     "/": lambda: PLAN / 3,
     "replace": lambda: PLAN.replace(rates=[0.1, 0.2, 0.3]),
     "shift": lambda: shift(PLAN, 3),
+    "stretch": lambda: stretch(PLAN, 1.5),
     "join": lambda: join([PLAN, PLAN], [6]),
     "stack": lambda: stack([PLAN, manual_stepping([], [1])]),
     "unstack": lambda: unstack(stack([PLAN, PLAN]))[1],
@@ -93,6 +96,7 @@ EDITS = {
     "unpad": lambda: unpad(pad(PLAN, 7)),
     "set_schedule": lambda: set_schedule(STATE, PLAN / 2),
     "describe": lambda: describe(get_state(STATE)),
+    "to_dict": lambda: to_dict(PLAN),
 }
 
 
@@ -108,7 +112,7 @@ def test_edits_under_a_transfer_guard(name, where):
         else:
             jax.jit(lambda: found.append(EDITS[name]()))()
     assert not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(found))
-    if name == "describe":
+    if name in ("describe", "to_dict"):
         assert found == [expected]
     else:
         chex.assert_trees_all_equal(*found, expected)

@@ -219,6 +219,7 @@ def test_float_counts_beyond_int32():
         assert schedule(jnp.array([count], jnp.float32))[0] == 3
 
 
+@pytest.mark.not_under("JAX_DEBUG_NANS", reason="makes NaN")
 @pytest.mark.parametrize("count", [float("nan"), np.float32("nan"), np.float64("nan")])
 def test_nan_gives_nan(count):
     schedule = manual_stepping([10], [0.1, 0.01])
@@ -258,7 +259,7 @@ def test_every_integer_dtype(dtype):
         (np.complex64(1), "dtype, got complex64"),
         (np.array(["a"]), "integer or floating dtype"),
         (jnp.array([True]), "dtype, got bool"),
-        (jnp.array(1j), "dtype, got complex64"),
+        (jnp.array(1j), "dtype, got complex"),
     ],
 )
 def test_other_counts_are_refused(count, words):
@@ -283,9 +284,9 @@ def test_a_batch_is_refused_outside_of_vmap():
             "boundaries",
             jnp.array([1.0, 2.0, 3.0]),
             TypeError,
-            "have integers as boundaries, got float32",
+            "have integers as boundaries, got float",
         ),
-        ("ramps", jnp.array([0, 1, 0.5]), TypeError, "have bools as ramps, got float32"),
+        ("ramps", jnp.array([0, 1, 0.5]), TypeError, "have bools as ramps, got float"),
     ],
 )
 def test_leaves_that_do_not_go_together_are_refused(field, leaf, error, words):

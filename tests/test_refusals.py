@@ -10,7 +10,8 @@ import optax
 import pytest
 
 import optax_stepping as o
-from optax_stepping import __main__ as command_line
+
+pytestmark = pytest.mark.not_under("JAX_ENABLE_X64", reason="names float32")
 
 T, V = TypeError, ValueError
 S = o.manual_stepping([10, 20], [0.1, 0.01, 0.001], warmup_steps=5)
@@ -19,6 +20,7 @@ CHAIN = optax.chain(optax.scale_by_adam(), o.scale_by_stepping(S)).init(jnp.zero
 TWO = {"encoder": o.scale_by_stepping(S).init(None), "decoder": o.scale_by_stepping(S).init(None)}
 MANY = optax.sgd(0.1).init(jnp.zeros(2))
 NAN, INF = float("nan"), float("inf")
+KEYS = jax.random.split(jax.random.key(0))
 NAMES = {name: getattr(o, name) for name in o.__all__} | {
     name: getattr(o.interop, name) for name in o.interop.__all__
 }
@@ -75,6 +77,18 @@ CALLS = [
     ("manual_stepping([5], [0.1, 0.2], interpolate=[True, False])", V, "interpolate", "2 for 1"),
     ("manual_stepping([5], [0.1, 0.2], interpolate='yes')", T, "interpolate", "'yes'"),
     ("manual_stepping([5], [0.1, 0.2], interpolate=[1])", T, "interpolate[0]", "1"),
+    ("manual_stepping(np.array([5], 'm8[ns]'), [1, 2])", T, "boundaries", "timedelta64[ns]"),
+    ("manual_stepping([np.datetime64(5, 'ns')], [1, 2])", T, "boundaries[0]", "datetime64[ns]"),
+    ("manual_stepping(np.ma.array([5], mask=[True]), [1, 2])", T, "boundaries", "MaskedArray"),
+    ("manual_stepping(memoryview(b'5'), [1, 2])", T, "boundaries", "memoryview"),
+    ("manual_stepping([5], KEYS)", T, "rates", "key<"),
+    ("manual_stepping([5], [0.1, KEYS[0]])", T, "rates[1]", "key<"),
+    ("manual_stepping([5], [0.1, 10**5000])", V, "rates[1]", "cannot be shown"),
+    ("manual_stepping([10**5000], [1, 2])", V, "boundaries[0]", "cannot be shown"),
+    ("jax.jit(lambda r: manual_stepping([3], [r, NAN]))(0.1)", V, "rates[1]", "nan"),
+    ("jax.jit(lambda b: manual_stepping([b, -5, 3], [1, 2, 3, 4]))(5)", V, "boundaries[1]", "-5"),
+    ("jax.jit(lambda b: manual_stepping([b, 2**40], [1, 2, 3]))(5)", V, "boundaries[1]", "1099511627776"),
+    ("jax.jit(lambda b: manual_stepping([b, 9], [1, 2, 3], warmup_steps=9))(5)", V, "warmup_steps = 9", "boundaries[1] = 9"),
     ("jax.jit(lambda b: manual_stepping(b, [0.1, 0.2]))(jnp.array([0.5]))", T, "boundaries", "float32"),
     ("jax.jit(lambda b: manual_stepping(b, [0.1, 0.2]))(jnp.array([5, 6]))", V, "rates", "2 rates for 2"),
     ("jax.jit(lambda b: manual_stepping([b, b], [0.1, 0.2]))(5)", V, "rates", "2 rates for 2"),
@@ -95,6 +109,9 @@ CALLS = [
     ("S(np.datetime64('2020'))", T, "count", "datetime64"),
     ("S(jnp.array([True]))", T, "count", "bool"),
     ("S(S)", T, "count", "of type SteppingSchedule"),
+    ("S(np.timedelta64(5, 'ns'))", T, "count", "timedelta64[ns]"),
+    ("S(np.ma.array([5, 9]))", T, "count", "MaskedArray"),
+    ("S(KEYS)", T, "count", "key<"),
     ("jax.jit(S)(True)", T, "count", "bool"),
     ("jax.vmap(S)(jnp.ones(3, bool))", T, "count", "bool"),
     ("BATCH(3)", V, "batch", "(2, 3)", "jax.vmap"),
@@ -104,6 +121,13 @@ CALLS = [
     ("S.replace(ramps=jnp.zeros(3))(3)", T, "ramps", "float32"),
     ("S.replace(rates=jnp.ones(4) > 0)(3)", T, "rates", "bool"),
     ("S.replace(boundaries=np.array([1, 2, 2**40]))(3)", V, "boundaries", "1099511627776"),
+    ("S.replace(rates=['a', 0.1])", T, "rates", "<U"),
+    ("S.replace(rates=[[0.1], 0.1])", T, "rates", "[[0.1], 0.1]"),
+    ("S.replace(rates=None)", T, "rates", "None"),
+    ("S.replace(rates=np.ma.array([1, 2]))", T, "rates", "MaskedArray"),
+    ("S.replace(boundaries=[5, np.timedelta64(9, 'ns')])", T, "boundaries[1]", "timedelta64[ns]"),
+    ("S.replace(rates=KEYS)", T, "rates", "key<"),
+    ("jax.jit(lambda r: S.replace(rates=[r, 0.1]))(0.1)", T, "rates", "jnp.stack"),
     # arithmetic
     ("S * 'a'", T, "SteppingSchedule"),
     ("S * None", T, "NoneType"),
@@ -120,7 +144,13 @@ CALLS = [
     ("S * jnp.ones(3)", V, "factor", "(3,)"),
     ("np.ones(3) * S", V, "factor", "(3,)"),
     ("as_function(0.1)", T, "schedule", "0.1"),
-    ("S / 0", V, "divisor", "0"),
+    ("S * 10**400", V, "factor", "100000"),
+    ("S * np.timedelta64(5, 'ns')", T, "factor", "timedelta64[ns]"),
+    ("S * KEYS[0]", T, "factor", "key<"),
+    ("jax.jit(lambda f: S * f)(1j)", T, "factor", "complex64"),
+    ("jax.jit(lambda s: s * 1e39)(S)", V, "factor", "1e+39"),
+    ("jax.jit(lambda s: s / 0)(S)", V, "divisor", "0"),
+    ("S / 0", V, "divisor must not be 0"),
     ("S / 'a'", T, "str"),
     ("S / NAN", V, "divisor", "nan"),
     ("2 / S", T, "SteppingSchedule"),
@@ -158,6 +188,26 @@ CALLS = [
     ("shift(0.1, 5)", T, "schedule", "0.1"),
     ("shift(BATCH, 5)", V, "schedule", "(2,)"),
     ("jax.jit(lambda n: shift(S, n).rates)(5)", V, "steps", "traced"),
+    # stretch
+    ("stretch(0.1, 5)", T, "schedule", "0.1"),
+    ("stretch(S, 0)", V, "factor", "0 of type int"),
+    ("stretch(S, -0.5)", V, "factor", "-0.5"),
+    ("stretch(S, True)", T, "factor", "True"),
+    ("stretch(S, NAN)", V, "factor", "nan"),
+    ("stretch(S, INF)", V, "factor", "inf"),
+    ("stretch(S, '2')", T, "factor", "'2'"),
+    ("stretch(S, 2j)", T, "factor", "2j"),
+    ("stretch(S, None)", T, "factor", "None"),
+    ("stretch(S, [2])", T, "factor", "[2]"),
+    ("stretch(S, np.ones(2))", V, "factor", "(2,)"),
+    ("stretch(S, 2**27)", V, "factor", "134217728", "boundaries[2] = 20 beyond 2147483647"),
+    ("stretch(S, 10**400)", V, "factor", "1000000"),
+    ("stretch(S, 0.1)", V, "factor", "0.1", "boundaries[0] = 5 on step 0 and the first stage on 0"),
+    ("stretch(S, 0.125)", V, "boundaries[1] = 10 on step 1 and boundaries[0] = 5 on 1"),
+    ("stretch(stack([stretch(S, 9), S]), 0.1)", V, "boundaries[1, 0] = 5 on step 0 and the first"),
+    ("stretch(S.replace(boundaries=[5, 0, 9]), 2)", V, "boundaries[1] = 0 on step 0 and boundaries[0] = 5 on 10"),
+    ("jax.jit(lambda f: stretch(S, f).rates)(5)", V, "factor", "traced"),
+    ("jax.jit(lambda s: stretch(s, 5).rates)(S)", V, "schedule", "traced"),
     # stack, unstack, pad, unpad
     ("stack([])", V, "schedules"),
     ("stack(S)", T, "schedules", "SteppingSchedule"),
@@ -176,6 +226,9 @@ CALLS = [
     ("pad(S, None)", T, "num_stages", "None"),
     ("pad(S, 2**31)", V, "num_stages", "2147483648"),
     ("pad(0.1, 5)", T, "schedule", "0.1"),
+    ("pad(S.replace(rates=[0.1, 0.2]), 5)", V, "schedule", "(2,)"),
+    ("pad(SteppingSchedule([5], [0.1, 0.2], [False]), 5)", T, "boundaries", "[5] of type list"),
+    ("stack([S, SteppingSchedule(None, S.rates, S.ramps)])", T, "schedules[1]", "None"),
     ("unpad(BATCH)", V, "schedule", "(2,)"),
     ("unpad(None)", T, "schedule", "None"),
     ("jax.jit(lambda s: unpad(s).rates)(S)", V, "schedule", "traced"),
@@ -183,7 +236,7 @@ CALLS = [
     ("stateful(0.1)", T, "schedule", "0.1"),
     ("stateful(stateful(S))", T, "schedule", "StatefulStepping"),
     ("stateful(S)(3)", T, "SteppingState", "3"),
-    ("optax.adamw(stateful(S)).update(jnp.zeros(2), optax.adamw(0.1).init(jnp.zeros(2)), jnp.zeros(2))", T, "state"),
+    ("optax.sgd(stateful(S)).update(jnp.zeros(2), MANY)", T, "state"),
     ("scale_by_stepping(0.1)", T, "schedule", "0.1"),
     ("scale_by_stepping([S])", T, "schedule", "list"),
     ("scale_by_stepping(optax.constant_schedule(0.1))", T, "schedule", "function"),
@@ -202,6 +255,7 @@ CALLS = [
     ("set_schedule(CHAIN, BATCH)", V, "schedule", "(2,)"),
     ("set_schedule(CHAIN, pad(S, 9))", V, "schedule", "9 stages", "pad"),
     ("set_schedule(TWO, S)", V, "name", "opt_state['encoder']"),
+    ("set_schedule(CHAIN, S, grow=1)", T, "grow", "1 of type int"),
     ("set_schedule(MANY, S)", V, "opt_state"),
     # for people
     ("describe(BATCH)", V, "schedule", "(2,)"),
@@ -209,23 +263,41 @@ CALLS = [
     ("describe(S, 0)", V, "total_steps", "0"),
     ("describe(S, 2.5)", T, "total_steps", "2.5"),
     ("describe(S, '90')", T, "total_steps", "'90'"),
+    ("describe(S, all_stages=1)", T, "all_stages", "1"),
     ("jax.jit(lambda s: describe(s))(S)", V, "schedule", "traced"),
     ("plot(S, 0)", V, "total_steps", "0"),
     ("plot(S, None)", T, "total_steps", "None"),
     ("plot(0.1, 50)", T, "schedule", "0.1"),
+    ("plot(S, 50, ax=5)", T, "ax must be matplotlib's Axes", "5 of type int"),
     ("plot(BATCH, 50, label=['one'])", V, "label", "2"),
+    ("to_dict(0.1)", T, "schedule", "0.1"),
+    ("to_dict(get_state(CHAIN))", T, "schedule", "SteppingState", "state.schedule"),
+    ("to_dict(BATCH)", V, "schedule", "(2,)", "unstack"),
+    ("jax.jit(lambda s: to_dict(s)['rates'])(S)", V, "schedule", "traced"),
+    ("to_dict(S.replace(rates=S.rates * jnp.nan))", V, "rates[0]", "nan"),
+    ("to_dict(S.replace(boundaries=[5, 4, 9]))", V, "boundaries[1] = 4", "boundaries[0] = 5"),
     ("check(0.1)", T, "schedule", "0.1"),
-    ("check(S.replace(rates=S.rates * jnp.nan))", V, "rates[0]", "nan"),
+    ("check(S.replace(rates=S.rates + jnp.inf))", V, "rates[0]", "inf"),
     # importers
+    ("from_table([])", V, "rates", "(0,)"),
+    ("from_table([0.1, NAN])", V, "rates", "nan at count 1"),
+    ("from_table('a')", T, "rates", "'a'"),
+    ("from_table([0.1], tolerance=0)", V, "tolerance", "0"),
+    ("from_table([0.1], num_stages=0)", V, "num_stages", "0"),
+    ("from_function(3, total_steps=9)", T, "function", "3"),
+    ("from_function(S, total_steps=0)", V, "total_steps", "0"),
+    ("from_function(lambda c: 'a', total_steps=9)", T, "function", "'a'"),
     ("from_tf_object_detection(3)", T, "config", "3"),
     ("from_tf_object_detection('nonsense {')", V, "config"),
     ("from_tf_object_detection('nowhere.config')", V, "nowhere.config"),
     ("from_torch(3, total_steps=9)", T, "scheduler", "3 of type int", "from_function"),
     ("from_detectron2(3)", T, "cfg", "3"),
     ("from_detectron2('nowhere.yaml')", V, "nowhere.yaml"),
-    ("from_mmengine(0.1, 3, steps_per_epoch=5)", T, "param_scheduler", "3"),
-    ("from_mmengine(0.1, [], steps_per_epoch=0)", V, "steps_per_epoch", "0"),
-    ("from_mmengine('a', [], steps_per_epoch=5)", T, "base_lr", "'a'"),
+    ("from_mmengine(3, base_lr=0.1)", T, "param_scheduler", "3"),
+    ("from_mmengine([], base_lr=0.1, steps_per_epoch=0)", V, "steps_per_epoch", "0"),
+    ("from_mmengine([], base_lr='a')", T, "base_lr", "'a'"),
+    ("from_mmengine([], base_lr=1e39)", V, "base_lr", "1e+39"),
+    ("from_mmengine([], base_lr=0.1, total_steps=2.5)", T, "total_steps", "2.5"),
 ]  # fmt: skip
 
 
@@ -259,10 +331,16 @@ def test_there_are_enough():
 
 
 BY_NAME = {
+    "describe": ["all_stages"],
+    "from_function": ["total_steps", "tolerance", "num_stages"],
+    "from_table": ["tolerance", "num_stages"],
     "manual_stepping": ["warmup_steps", "warmup_init_value", "interpolate"],
     "scale_by_stepping": ["flip_sign"],
+    "set_schedule": ["grow"],
     "stack": ["num_stages"],
-    "from_mmengine": ["steps_per_epoch"],
+    "from_detectron2": ["tolerance"],
+    "from_mmengine": ["base_lr", "steps_per_epoch", "total_steps", "tolerance"],
+    "from_tf_object_detection": ["total_steps", "tolerance"],
     "from_torch": ["total_steps", "param_group", "steps_per_epoch", "warmup", "tolerance"],
 }
 
@@ -273,40 +351,3 @@ def test_what_is_given_by_name_only():
         by_name = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
         assert by_name == BY_NAME.get(name, []), name
         assert not any(p.kind is p.POSITIONAL_ONLY for p in parameters), name
-
-
-SHOW = ["show", "--boundaries", "10,20", "--rates", "0.1,0.01,0.001"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        ([], "command"),
-        (["draw"], "draw"),
-        (["show"], "--boundaries and --rates"),
-        (SHOW[:3], "--boundaries and --rates"),
-        ([*SHOW, "--rates", "0.1"], "1 rates for 2 boundaries"),
-        ([*SHOW, "--rates", "0.1,x,0.2"], "--rates"),
-        ([*SHOW, "--rates", "0.1,nan,0.2"], "rates[1] must be finite, got nan"),
-        ([*SHOW, "--boundaries", "20,10"], "boundaries[1] = 10"),
-        ([*SHOW, "--boundaries", "1.5,10"], "--boundaries"),
-        ([*SHOW, "--warmup-steps", "10"], "warmup_steps = 10"),
-        ([*SHOW, "--warmup-steps", "x"], "--warmup-steps"),
-        ([*SHOW, "--warmup-init-value", "0.1"], "--warmup-init-value has no effect"),
-        ([*SHOW, "--warmup", "--warmup-steps", "3"], "not be given together"),
-        ([*SHOW, "--total-steps", "0"], "0 is not positive"),
-        ([*SHOW, "--png", "a.pdf"], "does not end in .png"),
-        ([*SHOW, "--png", "nowhere/a.png"], "no folder"),
-        ([*SHOW, "--pipeline-config", "a.config"], "--boundaries has no effect"),
-        (["show", "--pipeline-config", "nowhere.config"], "nowhere.config"),
-        ([*SHOW, "--colour", "red"], "--colour"),
-    ],
-)
-def test_the_command_line(arguments, words, capsys):
-    with pytest.raises(SystemExit) as stop:
-        command_line.main(arguments)
-    printed = capsys.readouterr()
-    assert stop.value.code == 2
-    assert words in printed.err
-    assert printed.err.count("\n") == 1
-    assert printed.out == ""

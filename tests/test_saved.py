@@ -16,6 +16,8 @@ from saved import COUNT, OPTIMIZER, PLAN, trained
 
 from optax_stepping import get_state
 
+pytestmark = pytest.mark.not_under("JAX_ENABLE_X64", reason="was saved in float32")
+
 DATA = Path(__file__).parent / "data"
 
 

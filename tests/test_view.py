@@ -1,13 +1,28 @@
-"""The table of stages and what looks wrong; the plot."""
+"""The table of stages and what looks wrong; the plot; plain numbers and back."""
 
+import json
 import sys
 
+import chex
 import jax.numpy as jnp
 import matplotlib as mpl
 import numpy as np
 import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from oracle import enable_x64
 
-from optax_stepping import describe, manual_stepping, pad, plot, scale_by_stepping, stack
+from optax_stepping import (
+    describe,
+    manual_stepping,
+    pad,
+    plot,
+    scale_by_stepping,
+    stack,
+    to_dict,
+)
 
 mpl.use("Agg")
 
@@ -131,6 +146,45 @@ def test_a_drop_at_the_end_is_drawn_as_one():
     assert list(rates[-2:]) == np.asarray(SCHEDULE.rates)[-2:].tolist()
 
 
+def ramps(*rates):
+    return manual_stepping(range(10, 10 * len(rates), 10), rates, interpolate=True)
+
+
+@pytest.mark.parametrize(
+    ("rates", "lines"),
+    [
+        ([0, 9, 8, 6, 3, 1], ["0: 0 -> 9", "1-4: 9 -> 1 in 4 ramps"]),
+        ([0, 2, 3, 5, 9, 7, 6, 3, 1], ["0-3: 0 -> 9 in 4 ramps", "4-7: 9 -> 1 in 4 ramps"]),
+        ([9, 6, 3, 1], ["0: 9 -> 6", "1: 6 -> 3", "2: 3 -> 1"]),
+        ([2, 8, 1, 9, 2], ["0-3: 2 -> 2 in 4 ramps between 1 and 9"]),
+        ([0, 9, 9, 8, 7, 6], ["0: 0 -> 9", "1: 9", "2: 9 -> 8", "3: 8 -> 7", "4: 7 -> 6"]),
+        ([1 / 3, 0.1, 0.01, 0.001, 1e-9], ["0-3: 0.333333 -> 1e-09 in 4 ramps"]),
+    ],
+)
+def test_many_ramps_in_a_row_share_a_line(rates, lines):
+    plan = ramps(*rates)
+    last = f"{len(rates) - 1}: {rates[-1]:.6g}"
+    table = describe(plan).partition("\nLooks")[0].splitlines()[1:]
+    cells = [row.split(maxsplit=4) for row in table]
+    assert [f"{number}: {rate}" for number, *_, rate in cells] == [*lines, last]
+    for number, start, end, steps, _ in cells[:-1]:
+        first, _, final = number.partition("-")
+        assert [int(start), int(end)] == [10 * int(first), 10 * int(final or first) + 10]
+        assert int(steps) == int(end) - int(start)
+    rows = describe(plan, all_stages=True).partition("\nLooks")[0].splitlines()[1:]
+    assert [row.split()[0] for row in rows] == [str(i) for i in range(len(rates))]
+
+
+def test_what_looks_wrong_with_a_curve_is_a_line_of_each_kind():
+    restarts = ramps(*[9, 7, 5, 3, 1] * 4)
+    suspicions = describe(restarts, 100).partition("Looks wrong:\n")[2].splitlines()
+    assert suspicions == [
+        "  - stage 11 is never reached: it starts at step 110, training ends at 100. And 8 more.",
+        "  - the rate rises after the warmup: from 1 to 9 during stage 4; a warm restart? And 2 more.",
+    ]
+    assert "wrong" not in describe(ramps(0, 2, 4, 6, 8, 9, 8, 6, 4, 2, 0), 100)
+
+
 def test_a_stage_that_ends_before_it_starts_has_no_steps():
     wrong = SCHEDULE.replace(boundaries=jnp.array([500, 400, 2000, 3000]))
     assert describe(wrong).splitlines()[2].split() == ["1", "500", "400", "0", "0.1"]
@@ -166,6 +220,13 @@ def test_a_state_from_its_count_on(count):
         assert rest == []
 
 
+def test_a_ramp_under_way_starts_at_the_rate_of_the_count():
+    state = scale_by_stepping(ramps(0, 8, 6, 4, 2, 0)).init(None)
+    for count, line in ((5, "0 5 10 5 4 -> 8"), (25, "2 25 30 5 5 -> 4")):
+        table = describe(state._replace(count=jnp.int32(count))).splitlines()
+        assert table[1].split() == line.split()
+
+
 def test_a_state_is_not_reproached_with_its_past():
     warm_restart = manual_stepping([10, 20], [0.1, 0.01, 0.05])
     state = scale_by_stepping(warm_restart).init(None)
@@ -187,8 +248,73 @@ def test_a_stack_is_drawn_with_a_line_for_every_member():
         plot(stack(members), 4000, label=["a", "b"])
 
 
-def test_a_short_ramp_is_dense_enough_for_logarithmic_axes():
-    short = manual_stepping([1_000_000], [0.1, 0.01], warmup_steps=500)
-    counts, rates = plot(short, 2_000_000).lines[0].get_data()
-    assert sum(0 < count < 500 for count in counts) >= 60
-    np.testing.assert_array_equal(rates, short(np.asarray(counts)))
+@pytest.mark.parametrize(
+    "plan",
+    [
+        manual_stepping([10**6], [0.1, 0.01], warmup_steps=500),
+        manual_stepping([10**6], [0.1, 0.01], warmup_steps=10**5),
+        manual_stepping([10**4, 10**6, 2 * 10**6], [1, 1e-3, 1, 0], interpolate=True),
+        manual_stepping([10, 10**6], [0, 0, 1], interpolate=[False, True]),
+    ],
+)
+@pytest.mark.parametrize("log_steps", [False, True])
+@pytest.mark.parametrize("log_rates", [False, True])
+def test_a_plot_is_right_between_its_points(plan, log_steps, log_rates):
+    """On linear and on logarithmic axes, which do not show 0."""
+    axes = plot(plan, 2 * 10**6, Figure().subplots())
+    steps = np.unique(np.geomspace(1, 2 * 10**6, 3000).astype(int))
+    shown, found = np.asarray(axes.lines[0].get_data()), np.array([steps, plan(steps)])
+    for axis, logarithmic in enumerate((log_steps, log_rates)):
+        if logarithmic:
+            shown, found = (data[:, data[axis] > 0] for data in (shown, found))
+            shown[axis], found[axis] = np.log(shown[axis]), np.log(found[axis])
+    assert shown[0, 0] <= found[0, 0]
+    np.testing.assert_allclose(np.interp(found[0], *shown), found[1], atol=0.02)
+
+
+RATES = st.floats(-(2.0**127), 2.0**127, width=32)
+
+
+@given(st.lists(st.tuples(RATES, st.booleans()), min_size=1, max_size=6), st.data())
+@pytest.mark.parametrize(
+    ("write", "read"), [(json.dumps, json.loads), (yaml.safe_dump, yaml.safe_load)]
+)
+def test_plain_numbers_come_back_to_the_bit(write, read, stages, data):
+    rates, flags = zip(*stages, strict=True)
+    n = len(rates) - 1
+    steps = st.lists(st.integers(1, 2**31 - 1), min_size=n, max_size=n, unique=True)
+    plan = manual_stepping(sorted(data.draw(steps)), rates, interpolate=flags[1:])
+    numbers = to_dict(pad(plan, 8))
+    back = manual_stepping(**read(write(numbers)))
+    assert [leaf.tobytes() for leaf in map(np.asarray, vars(back).values())] == [
+        leaf.tobytes() for leaf in map(np.asarray, vars(plan).values())
+    ]
+    for rate, number in zip(np.asarray(plan.rates), numbers["rates"], strict=True):
+        digits = len(f"{number!r}".partition("e")[0].replace(".", "").strip("-0"))
+        assert digits <= 1 or type(rate)(f"{rate:.{digits - 2}e}") != rate
+
+
+def test_plain_numbers_of_double_precision():
+    with enable_x64(True):
+        plan = manual_stepping([3], [1 / 3, 1e-300], warmup_steps=2)
+        assert to_dict(plan) == {
+            "boundaries": [2, 3],
+            "rates": [0.0, 1 / 3, 1e-300],
+            "interpolate": [True, False],
+        }
+        chex.assert_trees_all_equal(manual_stepping(**to_dict(plan)), plan, strict=True)
+
+
+def test_numbers_that_digits_round_elsewhere_come_back():
+    """Rounded to float64 and then to float32, shortest digits may be another number."""
+    plan = manual_stepping([1], [float.fromhex("0x1.5c87fap-84"), np.finfo(np.float32).max])
+    chex.assert_trees_all_equal(manual_stepping(**to_dict(plan)), plan)
+
+
+def test_plain_numbers_are_of_pythons_own_types():
+    cast = SCHEDULE.replace(
+        ramps=SCHEDULE.ramps.astype(int), rates=SCHEDULE.rates.astype("bfloat16")
+    )
+    numbers = to_dict(cast)
+    kinds = {name: {type(value) for value in values} for name, values in numbers.items()}
+    assert kinds == {"boundaries": {int}, "rates": {float}, "interpolate": {bool}}

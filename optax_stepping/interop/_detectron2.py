@@ -1,38 +1,49 @@
 """Solvers of Detectron2."""
 
 import ast
+import difflib
 import os
+import re
+import warnings
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
-from optax_stepping._arguments import integer, real, sequence, shown
-from optax_stepping._pieces import Piece
+import numpy as np
+
+from optax_stepping import _arguments as arguments
+from optax_stepping._arguments import bad_kind, bad_value, integer, shown
 from optax_stepping._schedule import SteppingSchedule
-from optax_stepping.interop._factors import decays, scaled
-from optax_stepping.interop._refusals import not_in_stages
+from optax_stepping._table import from_table
+from optax_stepping.interop._files import MAX_STEPS
 from optax_stepping.interop._yaml import read_yaml
 
+# The tolerance with which fvcore compares shares of the training.
+EPSILON = 1e-6
 
-def from_detectron2(cfg: Any) -> SteppingSchedule:
-    """The solver of a Detectron2 config: ``WarmupMultiStepLR``.
 
-    Reads BASE_LR, STEPS, GAMMA, MAX_ITER, WARMUP_ITERS, WARMUP_FACTOR and WARMUP_METHOD
-    (``detectron2/solver``); what is missing has Detectron2's default. Steps beyond MAX_ITER
-    are ignored, as there. The warmup leads to the rate that is in force at its end, so it
-    may span a step. Compared with fvcore's schedulers, put together as Detectron2 does.
+def from_detectron2(cfg: Any, *, tolerance: float | None = None) -> SteppingSchedule:
+    """The learning rate of a Detectron2 config's SOLVER.
+
+    Reads every ``LR_SCHEDULER_NAME`` of ``detectron2/solver/build.py``, and ``WarmupPolyLR`` of
+    its project DeepLab. What is missing has Detectron2's default. Compared with fvcore's
+    schedulers, put together as Detectron2 does.
 
     Args:
       cfg: the config, its ``SOLVER``, a mapping of either form; or the path or the text of a
         YAML config, which may have a ``_BASE_`` (needs ``optax-stepping[detectron2]``).
+      tolerance: the largest error of a curve, relative to the largest rate, as in
+        :func:`optax_stepping.from_table`. Steps and lines are exact without.
 
     Returns:
-      The schedule, in iterations.
+      The schedule, in iterations. After ``MAX_ITER`` of them the last rate holds. A warning
+      names ``STEPS`` that lie beyond it.
 
     Raises:
-      ValueError: another LR_SCHEDULER_NAME or WARMUP_METHOD, a rescaled interval, epochs
-        (MAX_EPOCH, as fast-reid has them), a malformed value or file.
-      TypeError: ``cfg`` is no config, or a value of the wrong kind.
-      ImportError: PyYAML is missing (``pip install optax-stepping[detectron2]``).
+      ValueError: a malformed value or file, a curve without a ``tolerance``, a config of another
+        project (told by keys about rates, steps, epochs or warmup that Detectron2 does not have,
+        or by ``MODEL.WEIGHT`` without a warmup, as in maskrcnn-benchmark).
+      TypeError: ``cfg`` is not a config, or a value of the wrong kind.
 
     Example:
       >>> from optax_stepping import interop
@@ -40,112 +51,157 @@ def from_detectron2(cfg: Any) -> SteppingSchedule:
       SteppingSchedule(boundaries=[1000, 60000, 80000], rates=[2e-05, 0.02, 0.002, 0.0002],
                        ramps=[True, False, False])
     """
-    solver = _solver(cfg)
-    if solver["LR_SCHEDULER_NAME"] != "WarmupMultiStepLR":
-        raise not_in_stages("cfg: LR_SCHEDULER_NAME", solver["LR_SCHEDULER_NAME"])
-    if solver["RESCALE_INTERVAL"]:
-        raise ValueError(
-            "cfg: RESCALE_INTERVAL = True moves the steps; write the stages with manual_stepping."
-        )
-    total_steps = integer("cfg: MAX_ITER", solver["MAX_ITER"], low=1)
-    steps = [
-        integer(f"cfg: STEPS[{i}]", step)
-        for i, step in enumerate(sequence("cfg: STEPS", solver["STEPS"], "(60000, 80000)"))
-    ]
-    if steps != sorted(steps):
-        raise ValueError(f"cfg: STEPS must be ascending, got {steps}; sort them.")
-    # Detectron2 compares shares of the training, with a tolerance that makes a step of a
-    # training of over a million come earlier.
-    starts = [_first_step(step, total_steps) for step in steps if step <= total_steps]
-    curve = decays(starts, _number(solver, "GAMMA"))
-    warmup = min(integer("cfg: WARMUP_ITERS", solver["WARMUP_ITERS"]), total_steps)
-    return scaled(_with_warmup(curve, warmup, total_steps, solver), _number(solver, "BASE_LR"))
+    solver = read_solver(cfg)
+    name, late = solver.LR_SCHEDULER_NAME, [s for s in solver.STEPS if s >= solver.MAX_ITER]
+    if late and name == "WarmupMultiStepLR":
+        message = f"cfg: STEPS = {late} are never reached, as MAX_ITER = {solver.MAX_ITER}."
+        warnings.warn(message, stacklevel=2)
+    counts = np.arange(solver.MAX_ITER)
+    with np.errstate(all="ignore"):  # from_table refuses what is not finite
+        multiplier = _polynomial if name == "WarmupPolyLR" else _with_warmup
+        rates = solver.BASE_LR * multiplier(solver, counts)
+    try:
+        return from_table(rates, tolerance=tolerance)
+    except ValueError as error:
+        raise ValueError(f"cfg: {name}: {error}") from None
 
 
-_DETECTRON2_DEFAULTS = {
-    "LR_SCHEDULER_NAME": "WarmupMultiStepLR",
-    "BASE_LR": 0.001,
-    "STEPS": (30000,),
-    "GAMMA": 0.1,
-    "MAX_ITER": 40000,
-    "WARMUP_ITERS": 1000,
-    "WARMUP_FACTOR": 0.001,
-    "WARMUP_METHOD": "linear",
-    "RESCALE_INTERVAL": False,
+# Of Detectron2, and of its project DeepLab.
+_DEFAULTS = {
+    "LR_SCHEDULER_NAME": "WarmupMultiStepLR", "MAX_ITER": 40000, "BASE_LR": 0.001,
+    "BASE_LR_END": 0.0, "STEPS": (30000,), "GAMMA": 0.1, "NUM_DECAYS": 3,
+    "WARMUP_ITERS": 1000, "WARMUP_FACTOR": 0.001, "WARMUP_METHOD": "linear",
+    "RESCALE_INTERVAL": False, "POLY_LR_POWER": 0.9, "POLY_LR_CONSTANT_ENDING": 0.0,
+}  # fmt: skip
+_CHOICES = {
+    "LR_SCHEDULER_NAME": "WarmupMultiStepLR WarmupCosineLR WarmupStepWithFixedGammaLR WarmupPolyLR",
+    "WARMUP_METHOD": "linear constant",
 }
+# Words of other keys that may change the rate, and of such that do not.
+_OF_RATES = "(^|_)(LR|RATE|STEP|ITER|EPOCH|WARM|SCHED|POLICY|GAMMA|MILESTONE)"
+_OF_OTHERS = "(^|_)(WEIGHT_DECAY|EMA|SWA|AVERAG|CLIP)|._LR_(FACTOR|MULT)"
 
 
-def _number(solver: dict[str, Any], key: str) -> float:
-    return float(real(f"cfg: {key}", solver[key], "0.1"))
-
-
-def _solver(cfg: Any) -> dict[str, Any]:
+def read_solver(cfg: Any) -> SimpleNamespace:
+    """The settings of the rate, checked."""
     if isinstance(cfg, str | os.PathLike):
         cfg = read_yaml(cfg)
-    if not isinstance(cfg, Mapping) and hasattr(cfg, "SOLVER"):
-        cfg = cfg.SOLVER
-    elif isinstance(cfg, Mapping) and "SOLVER" in cfg:
-        cfg = cfg["SOLVER"]
-    keys = ("MAX_EPOCH", *_DETECTRON2_DEFAULTS)
-    if isinstance(cfg, Mapping):
-        given = {key: cfg[key] for key in keys if key in cfg}
-    else:
-        given = {key: getattr(cfg, key) for key in keys if hasattr(cfg, key)}
-    if "MAX_EPOCH" in given:
+    whole = _by_key(cfg)
+    given = _by_key(whole.get("SOLVER", whole))
+    unknown = [
+        key
+        for key in map(str, given)
+        if key not in _DEFAULTS and not re.search(_OF_OTHERS, key, re.I)
+        if re.search(_OF_RATES, key, re.I) or difflib.get_close_matches(key, _DEFAULTS, 1, 0.85)
+    ]
+    if unknown:
         raise ValueError(
-            f"cfg: MAX_EPOCH = {given['MAX_EPOCH']!r} is not of Detectron2: this is a config of "
-            f"fast-reid, whose STEPS and WARMUP_ITERS may be epochs; write the stages with "
-            f"manual_stepping, in steps."
+            f"cfg: SOLVER has {', '.join(unknown)}, which Detectron2 does not know: a config of "
+            f"another project, or misspelt. Write the stages with manual_stepping, or take out "
+            f"what does not change the rate."
         )
-    if not given:
-        raise TypeError(
-            f"cfg must be a Detectron2 config, its SOLVER or a mapping with BASE_LR, STEPS, ..., "
-            f"got {shown(cfg)}; hand in cfg, cfg.SOLVER, or the path of a YAML file."
+    if not _DEFAULTS.keys() & given.keys():
+        raise bad_kind(
+            "cfg",
+            "be a Detectron2 config, its SOLVER or a mapping with BASE_LR, STEPS, ...",
+            shown(cfg),
+            "hand in cfg, cfg.SOLVER, or the path of a YAML file; of a LazyConfig, from_function("
+            "lambda c: base_lr * lr_multiplier(c / max_iter), total_steps=max_iter)",
         )
-    return _DETECTRON2_DEFAULTS | {key: _literal(key, value) for key, value in given.items()}
+    _check_version(whole, given)
+    checked = {key: _checked(key, given[key]) for key in _DEFAULTS if key in given}
+    solver = SimpleNamespace(**_DEFAULTS | checked)
+    is_share = solver.BASE_LR > 0 and 0 <= solver.BASE_LR_END <= solver.BASE_LR
+    if solver.LR_SCHEDULER_NAME == "WarmupCosineLR" and not is_share:
+        must = f"lie between 0 and BASE_LR = {solver.BASE_LR}"
+        raise bad_value("cfg: BASE_LR_END", must, solver.BASE_LR_END, "write 0.0")
+    return solver
 
 
-def _literal(key: str, value: Any) -> Any:
-    """What YAML leaves a string, as Detectron2 reads it: tuples, and numbers such as 1e-3."""
-    if not isinstance(value, str) or key in ("LR_SCHEDULER_NAME", "WARMUP_METHOD"):
-        return value
-    try:
-        return ast.literal_eval(value)
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
+def _by_key(node: Any) -> Mapping[str, Any]:
+    """A node of a config by keys: those of a mapping, or its attributes in capitals."""
+    if isinstance(node, Mapping):
+        return node
+    return {key: value for key, value in getattr(node, "__dict__", {}).items() if key.isupper()}
+
+
+def _check_version(whole: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Version 1 is told as Detectron2's compat.py does, or by a key of its predecessor."""
+    model, test = _by_key(whole.get("MODEL")), _by_key(whole.get("TEST"))
+    told = {"WEIGHT", "AUG_ON", "CONV_BODY"} & {*model, *test, *_by_key(model.get("BACKBONE"))}
+    if told and "VERSION" not in whole and not {"WARMUP_ITERS", "WARMUP_FACTOR"} <= given.keys():
         raise ValueError(
-            f"cfg: {key} = {value!r:.80} is no Python value; write {key}: "
-            f"{_DETECTRON2_DEFAULTS[key]!r}, say."
-        ) from None
+            f"cfg: {min(told)} tells a file of maskrcnn-benchmark, which warms up over 500 "
+            f"iterations from 1/3, or one of Detectron2's version 1, which does over 1000 from "
+            f"0.001; write both into its SOLVER, as in WARMUP_ITERS: 500 and WARMUP_FACTOR: 0.3333."
+        )
 
 
-def _first_step(step: int, total_steps: int) -> int:
-    """The first iteration that counts as ``step`` or later."""
-    first = step
-    while first > 0 and int(((first - 1) / total_steps + 1e-6) * total_steps) >= step:
-        first -= 1
-    return first
+def _checked(key: str, value: Any) -> Any:
+    """A value of the kind of its default. YAML leaves tuples and numbers such as 1e-3 strings."""
+    name, default = f"cfg: {key}", _DEFAULTS[key]
+    if key in _CHOICES:
+        choices = _CHOICES[key].split()
+        if value not in choices:
+            must = f"be one of {', '.join(choices)}"
+            raise bad_value(name, must, shown(value), "hand another to from_function")
+    elif isinstance(value, str):
+        try:
+            value = ast.literal_eval(value)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            write = f"write a Python value, as in {key}: {default}"
+            raise bad_value(name, "be a value", f"the text {value!r:.80}", write) from None
+    if isinstance(default, bool):
+        arguments.check_flag(name, value)
+    elif isinstance(default, float):
+        return float(arguments.real(name, value, str(default)))
+    elif isinstance(default, tuple):
+        remedy = "leave it out, the first rate starts at 0 by itself"
+        values = enumerate(arguments.sequence(name, value, "(60000, 80000)"))
+        value = [integer(f"{name}[{i}]", step, low=1, remedy=remedy) for i, step in values]
+        if value != sorted(set(value)):
+            raise bad_value(name, "be strictly ascending", value, f"write {sorted(set(value))}")
+    elif isinstance(default, int):
+        value = integer(name, value, low=int(key != "WARMUP_ITERS"), example=str(default))
+        if key == "MAX_ITER" and value > MAX_STEPS:
+            raise bad_value(name, f"be at most {MAX_STEPS}", value, "write the training's length")
+    return value
 
 
-def _with_warmup(
-    curve: list[Piece], warmup: int, total_steps: int, solver: dict[str, Any]
-) -> list[Piece]:
-    """The curve with its first ``warmup`` iterations replaced."""
-    method = solver["WARMUP_METHOD"]
-    if method not in ("linear", "constant"):
-        raise ValueError(f"cfg: WARMUP_METHOD must be 'linear' or 'constant', got {method!r}.")
-    end = warmup
-    while end > 0 and (end - 1) / total_steps + 1e-6 > warmup / total_steps:
-        end -= 1
-    if end <= 0:
-        return curve
-    start_value = _number(solver, "WARMUP_FACTOR") * curve[0].value
-    rest = [piece for piece in curve if piece.start > end]
-    at_end = curve[len(curve) - len(rest) - 1].value
-    after = [Piece(end, at_end), *rest]
-    if method == "constant":
-        return [Piece(0, start_value), *after]
-    if end == warmup:
-        return [Piece(0, start_value, at_end), *after]
-    # The tolerance of shares ends the warmup early, on its way.
-    last = start_value + (at_end - start_value) * (end - 1) / warmup
-    return [Piece(0, start_value, last), Piece(end - 1, last), *after]
+def _with_warmup(solver: SimpleNamespace, counts: np.ndarray) -> np.ndarray:
+    """WarmupParamScheduler: the curve over shares of the training, its first ones replaced."""
+    where, length = counts / solver.MAX_ITER, min(solver.WARMUP_ITERS / solver.MAX_ITER, 1.0)
+    warm = where + EPSILON <= length
+    first, end = _curve(solver, np.array([0.0, length]))
+    start, rest = solver.WARMUP_FACTOR * first, where[~warm]
+    if solver.RESCALE_INTERVAL:
+        end, rest = first, (rest - length) / (1 - length)
+    share = where[warm] / (length or 1.0)
+    warmup = end * share + start * (1 - share)
+    if solver.WARMUP_METHOD == "constant":
+        warmup[:] = start
+    return np.concatenate([warmup, _curve(solver, rest)])
+
+
+def _curve(solver: SimpleNamespace, where: np.ndarray) -> np.ndarray:
+    """The schedulers of fvcore, at shares of the training."""
+    if solver.LR_SCHEDULER_NAME == "WarmupCosineLR":
+        end = solver.BASE_LR_END / solver.BASE_LR
+        return end + 0.5 * (1 - end) * (1 + np.cos(np.pi * where))
+    if solver.LR_SCHEDULER_NAME == "WarmupStepWithFixedGammaLR":
+        drops = np.trunc((where + EPSILON) * (solver.NUM_DECAYS + 1))
+        return solver.GAMMA ** np.minimum(drops, solver.NUM_DECAYS)
+    steps = [step for step in solver.STEPS if step < solver.MAX_ITER]
+    passed = np.trunc((where + EPSILON) * solver.MAX_ITER)
+    return solver.GAMMA ** np.searchsorted(steps, passed, side="right")
+
+
+def _polynomial(solver: SimpleNamespace, counts: np.ndarray) -> np.ndarray:
+    """WarmupPolyLR of projects/DeepLab, which multiplies by the warmup."""
+    linear = solver.WARMUP_METHOD == "linear"
+    share = counts / max(solver.WARMUP_ITERS, 1) if linear else 0.0
+    warmup = solver.WARMUP_FACTOR * (1 - share) + share
+    warmup = np.where(counts < solver.WARMUP_ITERS, warmup, 1.0)
+    rates = (1 - counts / solver.MAX_ITER) ** solver.POLY_LR_POWER
+    ending = solver.POLY_LR_CONSTANT_ENDING
+    return np.where((warmup == 1.0) & (rates < ending), ending, warmup * rates)

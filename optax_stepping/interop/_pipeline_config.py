@@ -1,61 +1,54 @@
 """The learning rate in a pipeline.config of the TensorFlow Object Detection API.
 
-These files are protocol buffers in text format, but the ones in the wild are often broken
-in places: unquoted placeholders, missing values, fields of other versions. So this reads
-only the learning rate by the letter and the rest just closely enough to find it, in one pass
-without recursion.
+These files are protocol buffers in text format, often broken in places: unquoted placeholders,
+missing values. So all but the learning rate is read just closely enough to find that.
 """
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from optax_stepping.interop._files import check_size, read_text
+from optax_stepping._arguments import bad_kind, shown
+from optax_stepping.interop._files import read_text
 
 MAX_DEPTH = 100
 REMEDY = "cut out its train_config"
 
+# Lines, comments, strings, marks, all else. What is between them, commas and brackets, is skipped.
 _TOKEN = re.compile(
-    r"""
-    (?P<skip>\s+|\#[^\n]*)
-    |(?P<string>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')
-    |(?P<extension>\[[A-Za-z_][\w./]*\](?=\s*[:{<]))
-    |(?P<mark>[{}<>\[\]:;,])
-    |(?P<atom>[^\s{}<>\[\]:;,"'\#]+|["'])
-    """,
-    re.VERBOSE,
+    r"""\n|\#.*|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|[{}<>:]|[^\s{}<>\[\]:;,"'\#]+|["']"""
 )
 
 
 class Field(NamedTuple):
-    """A field of a message: its line, its name, its text or its own fields."""
+    """A field of a message: its line, its name, its text or the list of its own fields."""
 
     line: int
     name: str
-    value: "str | list[Field]"
+    value: Any
 
 
-def read_config(config: str | os.PathLike[str]) -> str:
-    """The text of ``config``, which is that text already, or the path of a file."""
+def read_config(config: str | os.PathLike[str]) -> tuple[Field, int | None]:
+    """The one learning rate of a text or a file, and the length of training, if it says so."""
     if not isinstance(config, str | os.PathLike):
-        raise TypeError(
-            f"config must be the text or the path of a pipeline.config, got {config!r} of "
-            f"type {type(config).__name__}; write a str or a pathlib.Path."
-        )
-    if not (isinstance(config, str) and re.search(r"[{<\n]", config)):
-        return read_text("config", Path(config), REMEDY)
-    check_size("config", len(config), REMEDY)
-    return config
-
-
-def find_learning_rate(text: str) -> Field:
-    """The one message ``*_learning_rate`` that stands in a ``learning_rate`` (or alone)."""
+        must = "be the text or the path of a pipeline.config"
+        raise bad_kind("config", must, shown(config), "write a str or a pathlib.Path")
+    is_text = isinstance(config, str) and re.search(r"[{<\n]", config)
+    text = read_text("config", str(config) if is_text else Path(config), REMEDY)
+    *messages, (_, top) = _messages(text)
     found = [
-        field
-        for parents, field in _messages(text)
-        if field.name.endswith("_learning_rate") and parents[-1:] in (["learning_rate"], [])
+        message
+        for parent, message in messages
+        if message.name.endswith("_learning_rate") and parent in ("learning_rate", "")
     ]
+    for field in top.value if not found else []:
+        if field.name in ("base_lr", "lr_policy"):
+            raise ValueError(
+                f"config: line {field.line}: {field.name} is of Caffe's solver.prototxt, not of a "
+                f"pipeline.config; write {_caffe_call(top)}."
+            )
     if not found:
         raise ValueError(
             "config: there is no learning rate in it; a pipeline.config has one in train_config "
@@ -66,70 +59,73 @@ def find_learning_rate(text: str) -> Field:
             f"config: there are {len(found)} learning rates, {found[0].name} in line "
             f"{found[0].line} and {found[1].name} in line {found[1].line}; keep one."
         )
-    return found[0]
-
-
-def read_num_steps(config: str | os.PathLike[str]) -> int | None:
-    """The length of training in a config, if it says so."""
-    for _, message in _messages(read_config(config)):
+    steps = [""]
+    for _, message in messages:
         if message.name == "train_config":
-            for field in message.value:
-                if isinstance(field, Field) and field.name == "num_steps":
-                    text = str(field.value)
-                    return int(text) if text.isdecimal() and int(text) > 0 else None
-    return None
+            steps += [str(field.value) for field in message.value if field.name == "num_steps"]
+    # 0 is the API's word for a training without end.
+    return found[0], int(steps[-1]) or None if steps[-1].isdecimal() else None
 
 
-def _messages(text: str):
-    """Every message of the text with the names of its parents, innermost last."""
-    stack: list[Field] = [Field(1, "", [])]
-    outer_lists: list[bool] = []
-    name, awaits_value, in_list = None, False, False
-    for kind, token, line in _tokens(text):
-        fields = stack[-1].value
-        assert isinstance(fields, list)
-        if kind == "mark" and token in "{<":
-            message = Field(line, name or "", [])
-            fields.append(message)
+# Of Caffe, by the names of sgd_solver.cpp.
+_POLICIES = {
+    "fixed": "{base_lr}",
+    "step": "{base_lr} * {gamma} ** (c // {stepsize})",
+    "exp": "{base_lr} * {gamma} ** c",
+    "inv": "{base_lr} * (1 + {gamma} * c) ** -{power}",
+    "multistep": "{base_lr} * {gamma} ** sum(c >= step for step in [{stepvalue}])",
+    "poly": "{base_lr} * (1 - c / {max_iter}) ** {power}",
+    "sigmoid": "{base_lr} / (1 + math.exp(-{gamma} * (c - {stepsize})))",
+}
+
+
+def _caffe_call(solver: Field) -> str:
+    """The call that has the rates of a solver, as far as its fields say so."""
+    fields: dict[str, str] = {}
+    for _, name, value in solver.value:
+        fields[name] = f"{fields[name]}, {value}" if name in fields else str(value)
+    try:
+        rate = _POLICIES[fields.get("lr_policy", "").strip("\"'")].format(**fields)
+        call = f"lambda c: {rate}, total_steps={fields['max_iter']}"
+    except KeyError:
+        call = "function, total_steps=..."
+    return f"optax_stepping.from_function({call}, tolerance=1e-3)"
+
+
+def _messages(text: str) -> Iterator[tuple[str, Field]]:
+    """Every message of the text, with the name of the one around it; at last the whole."""
+    stack: list[Any] = [Field(1, "", [])]
+    line, name, awaits_value, closed = 1, "", False, ""
+    for token in _TOKEN.findall(text):
+        if token == "\n":
+            line += 1
+        elif token[0] == "#":
+            continue
+        elif token in "{<":
+            # The messages of a list have one name for all.
+            message = Field(line, name or closed, [])
+            stack[-1].value.append(message)
             stack.append(message)
-            outer_lists.append(in_list)
-            if len(outer_lists) > MAX_DEPTH:
+            if len(stack) > MAX_DEPTH + 1:
                 raise ValueError(f"config: line {line} is nested deeper than {MAX_DEPTH} levels.")
-            name, awaits_value, in_list = None, False, False
-        elif kind == "mark" and token in "}>":
-            if len(stack) == 1:
-                raise ValueError(f"config: line {line} closes a brace that was never opened.")
-            message = stack.pop()
-            yield [parent.name for parent in stack[1:]], message
-            in_list = outer_lists.pop()
-            name, awaits_value = (message.name, True) if in_list else (None, False)
+            name, awaits_value = "", False
         elif token == ":":
-            awaits_value = name is not None
-        elif token in "[]" and kind == "mark":
-            in_list = token == "["
-            awaits_value = awaits_value and in_list
-            name = name if in_list else None
-        elif kind == "mark":
-            name = name if in_list else None
-        elif awaits_value and name is not None:
-            fields.append(Field(line, name, token))
-            awaits_value = in_list
-            name = name if in_list else None
+            awaits_value = bool(name)
+        elif awaits_value and token not in "}>":
+            stack[-1].value.append(Field(line, name, token))
+            name, awaits_value = "", False
         else:
-            if name is not None:
-                # Two names in a row: the first has neither a colon nor a value.
-                fields.append(Field(line, name, ""))
-            name = token
+            if name:  # has no value
+                stack[-1].value.append(Field(line, name, ""))
+            name, awaits_value = token, False
+            if token in "}>":
+                if len(stack) == 1:
+                    raise ValueError(f"config: line {line} closes a brace that was never opened.")
+                message = stack.pop()
+                yield stack[-1].name, message
+                name, closed = "", message.name
     if len(stack) > 1:
         raise ValueError(
             f"config: the message {stack[-1].name!r} of line {stack[-1].line} is never closed."
         )
-
-
-def _tokens(text: str):
-    line = 1
-    for match in _TOKEN.finditer(text):
-        kind = match.lastgroup
-        if kind != "skip":
-            yield kind, match[0], line
-        line += match[0].count("\n")
+    yield "", stack[0]

@@ -1,41 +1,51 @@
 """Schedules of the TensorFlow Object Detection API."""
 
-import contextlib
 import os
+import re
+from types import SimpleNamespace
 from typing import Any
 
-from optax_stepping._arguments import integer
+import numpy as np
+
+from optax_stepping._arguments import INT32_MAX, bad_value, integer
 from optax_stepping._manual_stepping import manual_stepping
 from optax_stepping._pieces import Piece, to_schedule
 from optax_stepping._schedule import SteppingSchedule
-from optax_stepping.interop._factors import at_least, last_step, staircase, until
-from optax_stepping.interop._pipeline_config import Field, find_learning_rate, read_config
-from optax_stepping.interop._refusals import not_in_stages
+from optax_stepping._table import from_table
+from optax_stepping.interop._files import MAX_STEPS
+from optax_stepping.interop._pipeline_config import Field, read_config
+
+MAX_STAIRS = 10_000
 
 
 def from_tf_object_detection(
-    config: str | os.PathLike[str], total_steps: int | None = None
+    config: str | os.PathLike[str],
+    *,
+    total_steps: int | None = None,
+    tolerance: float | None = None,
 ) -> SteppingSchedule:
     """The learning rate of a ``pipeline.config`` of the TensorFlow Object Detection API.
 
-    Reads ``manual_step_learning_rate``, ``constant_learning_rate``, and
-    ``exponential_decay_learning_rate`` with ``staircase`` (the default), of any optimizer, with
-    the defaults of the API's ``protos/optimizer.proto``: rates 0.002, no warmup. A first entry
-    ``step: 0``, as in old files, replaces the initial rate. Compared with the formulas of
-    ``utils/learning_schedules.py``, stepped in plain Python.
+    Reads every kind of learning rate, of any optimizer, with the defaults of the API's
+    ``protos/optimizer.proto`` and the checks of ``utils/learning_schedules.py``. A first entry
+    ``step: 0``, as in old files, replaces the initial rate. Compared with the formulas of that
+    file, stepped in plain Python.
 
     Args:
       config: the text of the file, or its path. At most a million characters.
-      total_steps: leave out stages that start at this step or later, of which an exponential
-        decay may have thousands.
+      total_steps: the length of training, in optimizer steps, after which the last rate holds.
+        By default the ``num_steps`` of the file's train_config, or a cosine's ``total_steps``.
+        Without any, stairs run on until float32 underflows. Steps by hand need none.
+      tolerance: the largest error of a curve, relative to the largest rate, as in
+        :func:`optax_stepping.from_table`. Steps, stairs and lines are exact without.
 
     Returns:
       The schedule, in steps of the optimizer.
 
     Raises:
-      ValueError: another kind of learning rate (the message names the Optax schedule to
-        use), none, several, or a malformed one; a file that is too large or too deeply
-        nested.
+      ValueError: no learning rate, several, or a malformed one; a curve without a ``tolerance``
+        or an end; a file that is too large; Caffe's solver.prototxt (the message says what to
+        write for it).
       TypeError: ``config`` is neither a ``str`` nor a path.
 
     Example:
@@ -47,122 +57,139 @@ def from_tf_object_detection(
       ...     } }''')
       SteppingSchedule(boundaries=[900000], rates=[0.0003, 3e-05], ramps=[False])
     """
-    end = last_step(total_steps)
-    message = find_learning_rate(read_config(config))
-    if message.name == "constant_learning_rate":
-        return manual_stepping([], [_read_message(message, learning_rate=0.002)["learning_rate"]])
-    if message.name == "exponential_decay_learning_rate":
-        return _exponential_decay(message, end)
-    if message.name == "cosine_decay_learning_rate":
-        raise not_in_stages(f"config: line {message.line}", message.name, _cosine_decay(message))
-    if message.name != "manual_step_learning_rate":
-        raise not_in_stages(f"config: line {message.line}", message.name)
-    fields = _read_message(message, initial_learning_rate=0.002, schedule=[], warmup=False)
-    entries = [_read_message(entry, step=0, learning_rate=0.002) for entry in fields["schedule"]]
-    if not entries:
+    if total_steps is not None:
+        total_steps = integer("total_steps", total_steps, low=1, example="90000")
+    message, num_steps = read_config(config)
+    here, name = f"config: line {message.line}", message.name
+    if name not in _DEFAULTS:
+        known = ", ".join(_DEFAULTS)
         raise ValueError(
-            f"config: line {message.line}: manual_step_learning_rate has no schedule, which the "
-            f"API refuses; write constant_learning_rate for a constant."
+            f"{here}: {name} is not known, hand its rates to from_table; or use {known}."
         )
-    boundaries = [entry["step"] for entry in entries]
-    rates = [fields["initial_learning_rate"], *(entry["learning_rate"] for entry in entries)]
+    fields = SimpleNamespace(**_read(message, _DEFAULTS[name]))
+    length = total_steps or num_steps or getattr(fields, "total_steps", None)
+    try:
+        if name == "constant_learning_rate":
+            return manual_stepping([], [fields.learning_rate])
+        if name == "manual_step_learning_rate":
+            return _manual_steps(fields, total_steps)
+        if length is not None and length > MAX_STEPS:
+            must = f"be at most {MAX_STEPS} steps long"
+            raise bad_value("training", must, length, "say how long it is, as in total_steps=90000")
+        with np.errstate(all="ignore"):  # what is not finite is refused
+            if name == "cosine_decay_learning_rate":
+                rates = _cosine(fields, np.arange(length or 1))
+            elif length is None:
+                return _stairs(fields)
+            else:
+                rates = _exponential(fields, np.arange(length))
+        return from_table(rates, tolerance=tolerance)
+    except ValueError as error:
+        raise ValueError(f"{here}: {name}: {error}") from None
+
+
+# Of protos/optimizer.proto. A tuple has the defaults of a message that may be repeated.
+_DEFAULTS = {
+    "constant_learning_rate": {"learning_rate": 0.002},
+    "manual_step_learning_rate": {
+        "initial_learning_rate": 0.002, "schedule": ({"step": 0, "learning_rate": 0.002},),
+        "warmup": False,
+    },
+    "exponential_decay_learning_rate": {
+        "initial_learning_rate": 0.002, "decay_steps": 4_000_000, "decay_factor": 0.95,
+        "staircase": True, "burnin_learning_rate": 0.0, "burnin_steps": 0, "min_learning_rate": 0.0,
+    },
+    "cosine_decay_learning_rate": {
+        "learning_rate_base": 0.002, "total_steps": 4_000_000, "warmup_learning_rate": 0.0002,
+        "warmup_steps": 10_000, "hold_base_rate_steps": 0,
+    },
+}  # fmt: skip
+
+
+def _manual_steps(fields: SimpleNamespace, total_steps: int | None) -> SteppingSchedule:
+    boundaries = [entry["step"] for entry in fields.schedule]
+    rates = [fields.initial_learning_rate, *(entry["learning_rate"] for entry in fields.schedule)]
+    if not boundaries:
+        raise ValueError(
+            f"there is no schedule, which the API refuses; for a constant, write "
+            f"constant_learning_rate {{ learning_rate: {rates[0]} }}."
+        )
     if boundaries[0] == 0:
         boundaries, rates = boundaries[1:], rates[1:]
-    # A warmup leads to the first boundary, wherever the training ends.
-    kept = max(sum(step < end for step in boundaries), int(fields["warmup"]))
-    return manual_stepping(boundaries[:kept], rates[: kept + 1], fields["warmup"])
+    if total_steps is not None:
+        # A warmup leads to the first boundary, wherever the training ends.
+        kept = max(sum(step < total_steps for step in boundaries), int(fields.warmup))
+        boundaries, rates = boundaries[:kept], rates[: kept + 1]
+    return manual_stepping(boundaries, rates, fields.warmup)
 
 
-def _exponential_decay(message: Field, end: int) -> SteppingSchedule:
-    fields = _read_message(
-        message,
-        initial_learning_rate=0.002,
-        decay_steps=4_000_000,
-        decay_factor=0.95,
-        staircase=True,
-        burnin_learning_rate=0.0,
-        burnin_steps=0,
-        min_learning_rate=0.0,
-    )
-    here = f"config: line {message.line}"
-    rate, factor = fields["initial_learning_rate"], fields["decay_factor"]
-    burnin_steps, floor = fields["burnin_steps"], fields["min_learning_rate"]
-    period = integer(f"{here}: decay_steps", fields["decay_steps"], low=1, example="800720")
-    integer(f"{here}: burnin_steps", burnin_steps, example="2000")
-    burnin_rate = fields["burnin_learning_rate"] or rate
-    if not fields["staircase"]:
-        decay = (
-            f"optax.exponential_decay({rate}, {period}, {factor}, staircase=False"
-            f"{f', end_value={floor}' if floor else ''})"
-        )
-        if burnin_steps:
-            burnin = f"optax.constant_schedule({burnin_rate})"
-            decay = f"optax.join_schedules([{burnin}, {decay}], [{burnin_steps}])"
-        raise not_in_stages(here, f"{message.name} without staircase", decay)
-    pieces = staircase(rate, period, factor, burnin_steps, end, floor)
-    if burnin_steps:
-        pieces = [Piece(0, burnin_rate), pieces[0]._replace(start=burnin_steps), *pieces[1:]]
-    return to_schedule(until(at_least(pieces, floor), end))
-
-
-def _cosine_decay(message: Field) -> str:
-    """The expression in Optax that has its rates."""
-    fields = _read_message(
-        message,
-        learning_rate_base=0.002,
-        total_steps=4_000_000,
-        warmup_learning_rate=0.0002,
-        warmup_steps=10_000,
-        hold_base_rate_steps=0,
-    )
-    rate, warmup_steps = fields["learning_rate_base"], fields["warmup_steps"]
-    start = warmup_steps + fields["hold_base_rate_steps"]
-    if fields["total_steps"] <= start:
-        raise ValueError(
-            f"config: line {message.line}: total_steps = {fields['total_steps']} leaves no step "
-            f"for the cosine after {start} of warmup_steps and hold_base_rate_steps; raise it."
-        )
-    warmup = f"optax.linear_schedule({fields['warmup_learning_rate']}, {rate}, {warmup_steps})"
-    cosine = f"optax.cosine_decay_schedule({rate}, {fields['total_steps'] - start})"
-    return (
-        f"optax.join_schedules([{warmup}, optax.constant_schedule({rate}), {cosine}], "
-        f"[{warmup_steps}, {start}])"
+def _exponential(fields: SimpleNamespace, counts: np.ndarray) -> np.ndarray:
+    integer("decay_steps", fields.decay_steps, low=1, example="800720")
+    power = np.maximum(counts - fields.burnin_steps, 0) / fields.decay_steps
+    power = np.floor(power) if fields.staircase else power
+    rates = fields.initial_learning_rate * fields.decay_factor**power
+    burnin = fields.burnin_learning_rate or fields.initial_learning_rate
+    return np.maximum(
+        np.where(counts < fields.burnin_steps, burnin, rates), fields.min_learning_rate
     )
 
 
-def _read_message(message: Field, **defaults: Any) -> dict[str, Any]:
-    """The fields of a message by name, of the types of their defaults; a field with a list
-    as default may be repeated, of others the last counts, as in protocol buffers.
+def _stairs(fields: SimpleNamespace) -> SteppingSchedule:
+    """Stair by stair, until the rate changes no more."""
+    begin = fields.burnin_steps
+    starts = np.unique([0, *(begin + fields.decay_steps * np.arange(MAX_STAIRS))])
+    rates = _exponential(fields, starts)
+    rates[np.float32(rates) == 0] = 0.0
+    ends = (np.diff(rates) == 0) & (starts[1:] > begin) | (starts[1:] > INT32_MAX)
+    if not fields.staircase or not ends.any():
+        raise ValueError("it has no end; say how long the training is, as in total_steps=90000.")
+    kept = int(ends.argmax()) + 1
+    return to_schedule(list(map(Piece, starts[:kept].tolist(), rates[:kept].tolist())))
+
+
+def _cosine(fields: SimpleNamespace, counts: np.ndarray) -> np.ndarray:
+    base, first = fields.learning_rate_base, fields.warmup_learning_rate
+    warmup, end = fields.warmup_steps, fields.total_steps
+    if end < max(warmup, 1):
+        raise bad_value("total_steps", f"be at least warmup_steps = {warmup}", end, "raise it")
+    if warmup and base < first:
+        must = f"be at least warmup_learning_rate = {first}"
+        raise bad_value("learning_rate_base", must, base, "raise it")
+    start = warmup + fields.hold_base_rate_steps
+    # Where no step is left for the cosine, it is not looked at.
+    share = (counts - start) / max(end - start, 1)
+    rates = np.where(counts <= start, base, 0.5 * base * (1 + np.cos(np.pi * share)))
+    rising = first + (base - first) / max(warmup, 1) * counts
+    return np.where(counts < warmup, rising, np.where(counts > end, 0.0, rates))
+
+
+def _read(message: Field, defaults: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a message by name, of the kinds of their defaults. Of those that may not be
+    repeated the last one counts, as in protocol buffers.
     """
-    fields = dict(defaults) | {k: [] for k, v in defaults.items() if v == []}
-    for field in message.value:
-        assert isinstance(field, Field)
-        here = f"config: line {field.line}: {field.name or 'a field without a name'}"
-        if field.name not in defaults:
-            raise ValueError(
-                f"{here} is not known in {message.name}; known are {', '.join(defaults)}."
-            )
-        if isinstance(field.value, list) != isinstance(defaults[field.name], list):
-            raise ValueError(f"{here} has a value of the wrong kind.")
-        if isinstance(field.value, list):
-            fields[field.name].append(field)
+    fields = {k: [] if isinstance(v, tuple) else v for k, v in defaults.items()}
+    for line, name, value in message.value:
+        here, default = f"config: line {line}: {name or 'a value'}", defaults.get(name)
+        if default is None:
+            known = ", ".join(defaults)
+            raise ValueError(f"{here} is not known in {message.name}; known are {known}.")
+        pattern, write = _KINDS[type(default)]
+        if isinstance(value, list) and isinstance(default, tuple):
+            fields[name].append(_read(Field(line, name, value), default[0]))
+        elif isinstance(value, list) or not re.fullmatch(pattern, value):
+            got = "a message" if isinstance(value, list) else repr(value)
+            raise ValueError(f"{here} is {got}; write {write}.")
+        elif isinstance(default, bool):
+            fields[name] = value in ("true", "t", "True", "1")
         else:
-            fields[field.name] = _read_scalar(here, field.value, type(defaults[field.name]))
+            fields[name] = int(value, 0) if type(default) is int else float(value.rstrip("fF"))
     return fields
 
 
-def _read_scalar(here: str, text: str, kind: type) -> Any:
-    if kind is bool:
-        values = {"true": True, "t": True, "True": True, "1": True}
-        values |= {"false": False, "f": False, "False": False, "0": False}
-        if text in values:
-            return values[text]
-    elif "_" not in text:  # which Python takes
-        with contextlib.suppress(ValueError):
-            return int(text, 0) if kind is int else float(text.removesuffix("f").removesuffix("F"))
-    kinds = {
-        bool: "true or false",
-        int: "an integer such as 90000",
-        float: "a number such as .0003",
-    }
-    raise ValueError(f"{here} is {text!r}; write {kinds[kind]}.")
+# Values in the text format of protocol buffers.
+_KINDS = {
+    bool: ("true|t|True|1|false|f|False|0", "true or false"),
+    int: (r"0|[1-9]\d*|0[xX][\da-fA-F]+", "a whole number such as 90000"),
+    float: (r"-?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?[fF]?", "a number such as .0003"),
+    tuple: ("(?!)", "a message in braces"),
+}

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from optax_stepping._arguments import bad_kind, bad_value, shown
 from optax_stepping._extras import import_extra
-from optax_stepping.interop._files import check_size, read_text
+from optax_stepping.interop._files import read_text
 
-MAX_DEPTH = 100
 MAX_BASES = 10
 REMEDY = "cut out its SOLVER"
 
@@ -17,47 +17,35 @@ def read_yaml(config: str | os.PathLike[str], bases: int = 0) -> dict[str, Any]:
     """The mapping of a file (or a text), over those that its ``_BASE_`` names."""
     is_text = isinstance(config, str) and ("\n" in config or ": " in config)
     path = None if is_text else Path(os.path.expanduser(config))
-    found = _load(str(config) if path is None else read_text("cfg", path, REMEDY), path)
-    base = found.pop("_BASE_", None)
-    if base is None:
-        return found
-    if bases >= MAX_BASES:
-        raise ValueError(
-            f"cfg: {str(path)!r}: more than {MAX_BASES} files are based on each other."
-        )
-    if path is None:
-        raise ValueError(
-            f"cfg: _BASE_ = {base!r} is relative to the file of the config; hand in its path "
-            f"instead of its text."
-        )
-    if not isinstance(base, str):
-        raise TypeError(f"cfg: {str(path)!r}: _BASE_ must be a path, got {base!r}.")
-    return _merged(read_yaml(path.parent / os.path.expanduser(base), bases + 1), found)
+    where = f"cfg: {'the text' if path is None else repr(str(path))}"
+    found = _load(read_text("cfg", str(config) if path is None else path, REMEDY), where)
+    base, below = found.pop("_BASE_", []), {}
+    for name in base if isinstance(base, list) else [base]:
+        if not isinstance(name, str):
+            raise bad_kind(f"{where}: _BASE_", "be a path", shown(name), "write a file's name")
+        if path is None:
+            write = "hand in the path of the file, which it is relative to"
+            raise bad_value(where, "not have a _BASE_", repr(name), write)
+        if bases >= MAX_BASES:
+            raise ValueError(f"{where}: more than {MAX_BASES} files are based on each other.")
+        below = _merged(below, read_yaml(path.parent / os.path.expanduser(name), bases + 1))
+    return _merged(below, found)
 
 
-def _load(text: str, path: Path | None) -> dict[str, Any]:
+def _load(text: str, where: str) -> dict[str, Any]:
     yaml = import_extra("yaml", extra="detectron2")
-    check_size("cfg", len(text), REMEDY)
-    where = "the text" if path is None else repr(str(path))
+    # Detectron2's own files compute anchors by tags that run code. Here, these stay text.
+    loader = type("Loader", (yaml.SafeLoader,), {})
+    loader.add_multi_constructor("tag:yaml.org,2002:python/", lambda _, tag, node: f"!!{tag}")
     try:
-        # The events first: building deeply nested values would exceed Python's recursion limit.
-        depth = 0
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            depth += isinstance(event, yaml.CollectionStartEvent)
-            depth -= isinstance(event, yaml.CollectionEndEvent)
-            if depth > MAX_DEPTH:
-                line = event.start_mark.line + 1
-                raise ValueError(
-                    f"cfg: {where}, line {line} is nested deeper than {MAX_DEPTH} levels."
-                )
-        found = yaml.load(text, Loader=yaml.SafeLoader)
+        found = yaml.load(text, Loader=loader)
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
-        raise ValueError(f"cfg: {where} is no YAML that is read safely: {reason}.") from None
+        raise ValueError(f"{where} is not YAML that can be read safely: {reason}.") from None
+    except RecursionError:
+        raise ValueError(f"{where} is nested too deeply; {REMEDY}.") from None
     if not isinstance(found, dict):
-        raise ValueError(
-            f"cfg: {where} must hold a mapping such as SOLVER: ..., got {found!r:.80}."
-        )
+        raise bad_value(where, "hold a mapping", f"{found!r:.80}", "write SOLVER: ...")
     return found
 
 

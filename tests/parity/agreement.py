@@ -16,3 +16,11 @@ def assert_agrees(schedule: SteppingSchedule, counts, theirs) -> None:
     assert not off.any(), (counts[~ramps][off][:5], ours[~ramps][off][:5], theirs[~ramps][off][:5])
     far = np.abs(ours[ramps] - theirs[ramps]) > 1e-6 * np.abs(theirs[ramps])
     assert not far.any(), (counts[ramps][far][:5], ours[ramps][far][:5], theirs[ramps][far][:5])
+
+
+def assert_within(schedule: SteppingSchedule, counts, theirs, tolerance: float) -> None:
+    """Curves: within the tolerance of the largest rate at every count."""
+    theirs = np.asarray(theirs, np.float64)
+    ours = np.asarray(schedule(np.asarray(counts)), np.float64)
+    far = np.abs(ours - theirs) > tolerance * np.abs(theirs).max()
+    assert not far.any(), (np.asarray(counts)[far][:5], ours[far][:5], theirs[far][:5])

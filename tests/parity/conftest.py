@@ -1,4 +1,4 @@
-"""Parity with the real frameworks: pip install 'optax-stepping[parity]', pytest tests/parity."""
+"""Parity with the real frameworks: pip install --group parity, pytest tests/parity."""
 
 import os
 

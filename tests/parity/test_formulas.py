@@ -1,21 +1,18 @@
 """Frameworks that cannot be installed here: their published formulas, stepped in plain Python.
 
-The Object Detection API (object_detection/utils/learning_schedules.py), MMCV's lr_config
-(mmcv/runner/hooks/lr_updater.py), big_vision (utils.py) and Scenic (train_lib/lr_schedules.py).
+The Object Detection API (object_detection/utils/learning_schedules.py), big_vision (utils.py), Scenic (train_lib/lr_schedules.py),
+Darknet and PaddleDetection.
 """
 
 import math
-import re
 
 import numpy as np
-import optax
-import pytest
-from agreement import assert_agrees
+from agreement import assert_agrees, assert_within
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optax_stepping import join, manual_stepping
-from optax_stepping.interop import from_mmengine, from_tf_object_detection
+from optax_stepping import from_function, join, manual_stepping
+from optax_stepping.interop import from_tf_object_detection
 
 RATES = st.floats(2.0**-20, 1.0, width=32)
 
@@ -51,124 +48,123 @@ def test_manual_steps(boundaries, rates, warmup):
     theirs = [object_detection_manual(count, boundaries, rates, warmup) for count in counts]
     assert_agrees(from_tf_object_detection(config), counts, theirs)
     for total_steps in (1, boundaries[0], boundaries[-1], boundaries[-1] + 2):
-        short = from_tf_object_detection(config, total_steps)
+        short = from_tf_object_detection(config, total_steps=total_steps)
         assert_agrees(short, range(total_steps), theirs[:total_steps])
 
 
-def object_detection_exponential(step, base, steps, factor, burnin_rate, burnin, floor):
-    rate = base * factor ** ((step - burnin) // steps)
+def in_a_training(length, kind, **fields):
+    """A config of ``length`` steps, if that is not None."""
+    texts = " ".join(f"{name}: {str(value).lower()}" for name, value in fields.items())
+    rate = f"optimizer {{ learning_rate {{ {kind}_learning_rate {{ {texts} }} }} }}"
+    return f"train_config {{ {'' if length is None else f'num_steps: {length}'} {rate} }}"
+
+
+def object_detection_exponential(step, base, steps, factor, burnin_rate, burnin, floor, staircase):
+    power = (step - burnin) / steps
+    rate = base * factor ** (math.floor(power) if staircase else power)
     return max((burnin_rate or base) if step < burnin else rate, floor)
 
 
 @given(
-    base=RATES, steps=st.integers(1, 90), factor=st.floats(0.5, 1.0, width=32),
+    base=RATES, steps=st.integers(2, 90), factor=st.floats(0.5, 1.0, width=32),
     burnin_rate=st.just(0.0) | RATES, burnin=st.integers(0, 120), floor=st.just(0.0) | RATES,
+    staircase=st.booleans(),
 )  # fmt: skip
-@settings(deadline=None, max_examples=150)
-def test_exponential_decay(base, steps, factor, burnin_rate, burnin, floor):
-    config = (
-        f"exponential_decay_learning_rate {{ initial_learning_rate: {base!r} decay_steps: {steps} "
-        f"decay_factor: {factor!r} burnin_learning_rate: {burnin_rate!r} burnin_steps: {burnin} "
-        f"min_learning_rate: {floor!r} }}"
-    )
-    counts = range(900)
-    arguments = (base, steps, factor, burnin_rate, burnin, floor)
+@settings(deadline=None, max_examples=100)
+def test_exponential_decay(base, steps, factor, burnin_rate, burnin, floor, staircase):
+    fields = {
+        "initial_learning_rate": base, "decay_steps": steps, "decay_factor": factor,
+        "burnin_learning_rate": burnin_rate, "burnin_steps": burnin, "min_learning_rate": floor,
+        "staircase": staircase,
+    }  # fmt: skip
+    arguments = (base, steps, factor, burnin_rate, burnin, floor, staircase)
+    counts = np.arange(600)
     theirs = np.array([object_detection_exponential(count, *arguments) for count in counts])
+    whole = in_a_training(600, "exponential_decay", **fields)
+    if not staircase:
+        assert_within(from_tf_object_detection(whole, tolerance=1e-3), counts, theirs, 1e-3)
+        return
+    endless = in_a_training(None, "exponential_decay", **fields)
     normal = theirs >= np.finfo(np.float32).tiny
-    for total_steps in (900, None) if factor < 0.9 or floor else (900,):
-        schedule = from_tf_object_detection(config, total_steps)
-        assert_agrees(schedule, np.flatnonzero(normal), theirs[normal])
+    for config in (whole, endless) if factor < 0.9 or floor else (whole,):
+        assert_agrees(from_tf_object_detection(config), counts[normal], theirs[normal])
 
 
-def test_the_defaults_of_the_exponential_decay():
+def object_detection_cosine(step, base, start, total, warmup, hold):
+    if step > total:
+        return 0.0
+    if step < warmup:
+        return (base - start) / warmup * step + start
+    if hold > 0 and step <= warmup + hold:
+        return base
+    return 0.5 * base * (1 + math.cos(math.pi * (step - warmup - hold) / (total - warmup - hold)))
+
+
+@given(
+    st.floats(2.0**-10, 1.0), st.floats(0.0, 1.0), st.sampled_from([100, 201, 500]),
+    st.integers(0, 60), st.integers(0, 150), st.sampled_from([None, 90, 600]),
+)  # fmt: skip
+@settings(deadline=None, max_examples=60)
+def test_cosine_decay(base, start, total, warmup, hold, num_steps):
+    fields = {
+        "learning_rate_base": base, "total_steps": total, "warmup_learning_rate": start * base,
+        "warmup_steps": warmup, "hold_base_rate_steps": hold,
+    }  # fmt: skip
+    config = in_a_training(num_steps, "cosine_decay", **fields)
+    arguments = (base, start * base, total, warmup, hold)
+    for length in (None, 250):
+        counts = range(length or num_steps or total)
+        theirs = [object_detection_cosine(count, *arguments) for count in counts]
+        schedule = from_tf_object_detection(config, total_steps=length, tolerance=1e-3)
+        assert_within(schedule, counts, theirs, 1e-3)
+        assert schedule(10**6) == schedule(counts[-1])
+
+
+def test_defaults():
+    """Those of protos/optimizer.proto."""
     schedule = from_tf_object_detection("exponential_decay_learning_rate { }")
     counts = [0, 3_999_999, 4_000_000, 7_999_999, 8_000_000, 2_000_000_000]
-    theirs = [0.002 * 0.95 ** (count // 4_000_000) for count in counts]
-    assert_agrees(schedule, counts, theirs)
+    assert_agrees(schedule, counts, [0.002 * 0.95 ** (count // 4_000_000) for count in counts])
+    cosine = "cosine_decay_learning_rate { }"
+    schedule = from_tf_object_detection(cosine, total_steps=200_000, tolerance=1e-3)
+    theirs = [
+        object_detection_cosine(c, 0.002, 0.0002, 4_000_000, 10_000, 0) for c in range(20_000)
+    ]
+    assert_within(schedule, range(20_000), theirs, 1e-3)
 
 
-def advised(config):
-    """The Optax schedule that a refusal's message writes out."""
-    with pytest.raises(ValueError, match="use optax") as refusal:
-        from_tf_object_detection(config)
-    expression = re.search(r"use (optax\..*)\.$", str(refusal.value))[1]
-    return eval(expression, {"optax": optax})
+def test_darknet():
+    """As get_current_rate of src/network.c, whose batches are numbered from 1."""
+    steps, scales = (400, 450), (0.1, 0.1)
 
+    def rate(batch):
+        if batch < 100:
+            return 1e-3 * (batch / 100) ** 4
+        return 1e-3 * math.prod(
+            scale for step, scale in zip(steps, scales, strict=True) if step <= batch
+        )
 
-@pytest.mark.parametrize(("warmup", "hold"), [(0, 0), (20, 0), (20, 30), (0, 30)])
-def test_the_advice_for_a_cosine_has_its_rates(warmup, hold):
-    base, start, total = 0.04, 0.013, 200
-    schedule = advised(
-        f"cosine_decay_learning_rate {{ learning_rate_base: {base} total_steps: {total} "
-        f"warmup_learning_rate: {start} warmup_steps: {warmup} hold_base_rate_steps: {hold} }}"
+    schedule = from_function(
+        lambda c: (
+            1e-3 * min(1, (c + 1) / 100) ** 4 * 0.1 ** sum(c + 1 >= step for step in (400, 450))
+        ),
+        total_steps=500,
+        tolerance=1e-3,
     )
-    for count in range(230):
-        phase = math.pi * (count - warmup - hold) / (total - warmup - hold)
-        rate = 0.5 * base * (1 + math.cos(phase))
-        if hold > 0 and count <= warmup + hold:
-            rate = base
-        if count < warmup:
-            rate = (base - start) / warmup * count + start
-        rate = 0.0 if count > total else rate
-        np.testing.assert_allclose(schedule(count), rate, rtol=2e-6, atol=1e-8)
+    assert_within(schedule, range(500), [rate(count + 1) for count in range(500)], 1e-3)
 
 
-@pytest.mark.parametrize("burnin", [0, 25])
-def test_the_advice_for_a_smooth_exponential_has_its_rates(burnin):
-    schedule = advised(
-        "exponential_decay_learning_rate { initial_learning_rate: 0.1 decay_steps: 30 "
-        f"decay_factor: 0.5 staircase: false burnin_steps: {burnin} burnin_learning_rate: 0.02 }}"
+def test_paddle_detection():
+    """As LinearWarmup and PiecewiseDecay of ppdet/optimizer expand them, an entry for a step."""
+    base, gamma, milestones, start, epoch = 0.01, 0.5, [8, 11], 0.1, 20
+    boundaries = [*range(1, 51), *(epoch * milestone for milestone in milestones)]
+    values = [base * (start * (1 - i / 50) + i / 50) for i in range(51)]
+    values += [base * gamma / 10**i for i in range(len(milestones))]
+    theirs = [values[sum(boundary <= count for boundary in boundaries)] for count in range(240)]
+    schedule = manual_stepping(
+        [8 * epoch, 11 * epoch], [0.01, 0.005, 0.0005], warmup_steps=50, warmup_init_value=0.001
     )
-    for count in range(200):
-        rate = 0.1 * 0.5 ** ((count - burnin) / 30)
-        np.testing.assert_allclose(schedule(count), 0.02 if count < burnin else rate, rtol=2e-6)
-
-
-def lr_config_rates(base, config, length, total):
-    """As MMCV's hook sets them, before every epoch and every iteration."""
-    config = {"gamma": 0.1, "by_epoch": True, "warmup": None, "warmup_ratio": 0.1} | config
-    warmup_iters = config.get("warmup_iters", 0)
-    if config.get("warmup_by_epoch"):
-        warmup_iters *= length
-    for count in range(total):
-        progress = count // length if config["by_epoch"] else count
-        step, rate = config.get("step"), base
-        if config["policy"] == "step":
-            passed = (
-                progress // step
-                if isinstance(step, int)
-                else next((i for i, s in enumerate(step) if progress < s), len(step))
-            )
-            rate = base * config["gamma"] ** passed
-            if config.get("min_lr") is not None:
-                rate = max(rate, config["min_lr"])
-        if config["warmup"] and count < warmup_iters:
-            ratio = config["warmup_ratio"]
-            share = (1 - count / warmup_iters) * (1 - ratio)
-            rate *= ratio if config["warmup"] == "constant" else 1 - share
-        yield rate
-
-
-WARMUP = {"warmup": "linear", "warmup_iters": 50, "warmup_ratio": 0.001}
-LR_CONFIGS = {
-    "detection 1x": {"policy": "step", "step": [8, 11]} | WARMUP,
-    "every third epoch": {"policy": "step", "step": 3, "gamma": 0.5},
-    "by iterations": {"policy": "step", "step": [60, 110], "by_epoch": False} | WARMUP,
-    "constant warmup": {"policy": "step", "step": [8]} | WARMUP | {"warmup": "constant"},
-    "warmup by epochs": {"policy": "step", "step": [4, 8], "warmup_by_epoch": True}
-    | WARMUP
-    | {"warmup_iters": 3},
-    "warmup across a step": {"policy": "step", "step": [2, 8]} | WARMUP,
-    "a lowest rate": {"policy": "step", "step": 1, "min_lr": 1e-4} | WARMUP,
-    "fixed": {"policy": "fixed"} | WARMUP,
-}
-
-
-@pytest.mark.parametrize("name", LR_CONFIGS)
-def test_lr_config(name):
-    config = LR_CONFIGS[name]
-    theirs = list(lr_config_rates(0.02, config, 13, 170))
-    assert_agrees(from_mmengine(0.02, config, steps_per_epoch=13), range(170), theirs)
+    assert_agrees(schedule, range(240), theirs)
 
 
 @given(
