@@ -1,7 +1,7 @@
 """Schedules of other frameworks, with the same rate at every step.
 
-No other framework is imported: schedulers are read as they are handed in. Whatever cannot
-be expressed in stages is refused with an error that says which part.
+No other framework is imported. A PyTorch scheduler is copied and stepped; settings are followed by
+the formulas of their framework.
 """
 
 from optax_stepping.interop._detectron2 import from_detectron2

@@ -120,8 +120,6 @@ def _from_lightning(config: Mapping[str, Any], end: int, length: int) -> tuple[A
     if interval != "step":
         must, write = "be 'step' or 'epoch'", "write 'step'"
         raise bad_value("scheduler['interval']", must, shown(interval), write)
-    if every == 1:
-        return config["scheduler"], counts
     if every > length:
         raise bad_value(
             "scheduler['frequency']",

@@ -6,12 +6,9 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, te
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optax_stepping.interop import (
-    from_tf_object_detection,
-)
+from optax_stepping.interop import from_tf_object_detection
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-INCREASING = st.lists(st.integers(1, 200), min_size=1, max_size=5, unique=True).map(sorted)
 
 
 def learning_rate_message():

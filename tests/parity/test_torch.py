@@ -72,12 +72,12 @@ def counting():
 
     def factor(epoch, seen=[], *, known=[]):  # noqa: B006
         nonlocal calls
-        calls, factor.calls = calls + 1, factor.calls + 1
+        calls += 1
+        vars(factor)["calls"] = attribute = vars(factor).get("calls", 0) + 1
         seen.append(epoch)
         known.append(epoch)
-        return (1 if epoch < 999 else later) / (calls + 2 * factor.calls + 4 * len(seen + known))
+        return (1 if epoch < 999 else later) / (calls + 2 * attribute + 4 * len(seen + known))
 
-    factor.calls = 0
     if calls:
         later = 1  # never
     return factor
@@ -214,11 +214,11 @@ def train(scheduler, count, *, warmup=None, interval="step", length=1, frequency
         scheduler.step()
 
 
-def trained(scheduler, counts, **options):
+def trained(scheduler, counts, *, group=0, **options):
     """The rate at every count of a training."""
     rates = []
     for count in counts:
-        rates.append(rate_of(scheduler.optimizer))
+        rates.append(rate_of(scheduler.optimizer, group))
         train(scheduler, count + 1, **options)
     return rates
 
@@ -320,9 +320,9 @@ def test_stages_are_where_the_recipe_has_them(name):
 def test_functions_with_a_state_are_as_they_were(name):
     scheduler = lr.LambdaLR(make_optimizer(0.5, 0.1), FUNCTIONS[name]())
     trained(scheduler, range(3))
-    schedule = from_torch(scheduler, total_steps=12)
-    now = rate_of(scheduler.optimizer)
-    assert_rates(schedule, [now] * 3 + trained(scheduler, range(3, 12)))
+    schedule = from_torch(scheduler, total_steps=12, param_group=1)
+    now = rate_of(scheduler.optimizer, 1)
+    assert_rates(schedule, [now] * 3 + trained(scheduler, range(3, 12), group=1))
 
 
 def test_a_curve_takes_a_tolerance():
@@ -381,17 +381,19 @@ def test_a_model_is_neither_copied_nor_touched():
             return 1 / len(self.counts)
 
     class Stepping(lr.LambdaLR):
-        def step(self, epoch=None):
-            super().step(epoch)
+        def step(self, *_, **__):
+            super().step(self.last_epoch + 1)
             self.optimizer.step()
             for parameter in self.optimizer.param_groups[0]["params"]:
                 parameter.detach()
 
-    parts = [Stepping(optimizer, Rate()), lr.MultiplicativeLR(optimizer, Freed().rate)]
+    with pytest.warns(UserWarning, match="The epoch parameter"):
+        first = Stepping(optimizer, Rate())
+    parts = [first, lr.MultiplicativeLR(optimizer, Freed().rate)]
     with NoTensors():
         schedule = from_torch(lr.ChainedScheduler(parts), total_steps=9)
     assert schedule(2) == np.float32(0.5 / 3 * 0.5)
-    assert parts[0].lr_lambdas[0].counts == {0}
+    assert first.lr_lambdas[0].counts == {0}
     assert Freed.number == 0
 
 
@@ -426,6 +428,7 @@ ELSEWHERE = lr.StepLR(make_optimizer(0.5), 3)
         (STEPPED, {"warmup": 0.1}, TypeError, r"warmup must be a PyTorch scheduler, got 0\.1"),
         (STEPPED, {"warmup": ELSEWHERE}, ValueError, "warmup must have the optimizer of scheduler"),
         (STEPPED, {"warmup": FRESH}, ValueError, "last_epoch=0 in it and 1 in scheduler; leave it"),
+        (STEPPED, {"warmup": STEPPED, "total_steps": 1}, ValueError, "got 1 for a scheduler with"),
         (STEPPED, {"total_steps": 0}, ValueError, "total_steps must be positive, got 0"),
         (STEPPED, {"total_steps": 1}, ValueError, "got 1 for a scheduler with last_epoch=1"),
         (STEPPED, {"steps_per_epoch": 50, "total_steps": 50}, ValueError, "got 50 for a scheduler"),
