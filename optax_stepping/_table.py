@@ -12,7 +12,15 @@ import jax.numpy as jnp
 import numpy as np
 from numpy import ndarray
 
-from optax_stepping._arguments import bad_value, integer, is_real, real, sequence, shown
+from optax_stepping._arguments import (
+    bad_value,
+    check_array,
+    integer,
+    is_real,
+    real,
+    sequence,
+    shown,
+)
 from optax_stepping._curves import Stages, ramps_along, steps_along
 from optax_stepping._schedule import SteppingSchedule, make_schedule
 from optax_stepping._stack import pad
@@ -199,13 +207,15 @@ def _check_errors(
 
 def _checked(rates: Any) -> ndarray:
     """The table in double precision."""
+    if isinstance(rates, ndarray | jax.Array):
+        check_array("rates", rates, EXAMPLE)
+    known = rates if hasattr(rates, "__array__") else list(sequence("rates", rates, EXAMPLE))
     try:
-        known = rates if hasattr(rates, "__array__") else list(sequence("rates", rates, EXAMPLE))
         table = np.asarray(known)
     except jax.errors.JAXTypeError:
         write = "convert them outside jit for a peak of 1, and multiply the schedule"
         raise bad_value("rates", "be known", f"the traced {shown(rates)}", write) from None
-    except ValueError:
+    except (TypeError, ValueError):
         raise bad_value("rates", "be one number a step", shown(rates), f"write {EXAMPLE}") from None
     if table.ndim != 1 or not table.size:
         must, got = "be one-dimensional and not empty", f"shape {table.shape}"
