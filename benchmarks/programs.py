@@ -37,11 +37,8 @@ def stablehlo(function, *arguments) -> str:
     return jax.jit(function).lower(*arguments).as_text()
 
 
-HIDDEN = 256
-
-
-def init_mlp():
-    shapes = {"w0": (64, HIDDEN), "b0": HIDDEN, "w1": (HIDDEN, 10), "b1": 10}
+def init_mlp(hidden: int = 64):
+    shapes = {"w0": (64, hidden), "b0": hidden, "w1": (hidden, 10), "b1": 10}
     return {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
 
 
@@ -92,9 +89,9 @@ def train_step(make_optimizer, schedule_of):
     return step
 
 
-def train_step_arguments(make_optimizer, argument):
+def train_step_arguments(make_optimizer, argument, hidden: int):
     """Shapes and dtypes of the arguments of such a step."""
-    params = init_mlp()
+    params = init_mlp(hidden)
     opt_state = make_optimizer(lambda count: 0.1).init(params)
     batch = np.zeros((32, 64), np.float32), np.zeros(32, np.int32)
     return jax.tree.map(
@@ -134,7 +131,7 @@ def make_program(job: dict) -> tuple[Callable, tuple]:
     make_optimizer = OPTIMIZERS[job["optimizer"]]
     argument, schedule_of = make_learning_rate(job["rate"], job["stages"], job["form"])
     step = train_step(make_optimizer, schedule_of)
-    arguments = train_step_arguments(make_optimizer, argument)
+    arguments = train_step_arguments(make_optimizer, argument, job.get("hidden", 64))
     members = {"vmap": 16, "sweep": 64}.get(job["form"])
     if members is None:
         return step, arguments

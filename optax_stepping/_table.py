@@ -17,6 +17,7 @@ from optax_stepping._arguments import (
     check_array,
     integer,
     is_real,
+    is_traced,
     real,
     sequence,
     shown,
@@ -109,7 +110,7 @@ def find_stages(
     own_rate: Callable[[int], float] | None = None,
 ) -> SteppingSchedule:
     """The schedule of a checked table. Ramps also fit ``single``, its rates in the precision in
-    force, and a held rate is what ``own_rate`` returns in the middle of its stage.
+    force, and a held rate of the table is what ``own_rate`` returns in the middle of its stage.
     """
     largest, limit = np.abs(rates).max(), np.finfo(jnp.result_type(float)).max
     if largest > limit:
@@ -130,7 +131,9 @@ def find_stages(
             f"write tolerance=1e-3, which takes {_count(within(1e-3)[0], curves)} ramps",
         )
     if own_rate is not None:
-        for i in np.flatnonzero(~ramps).tolist():
+        # A step within a curve may be off the table, and a ramp may lead to it: it stays.
+        exact = ~ramps & (values == rates[starts].astype(values.dtype))
+        for i in np.flatnonzero(exact).tolist():
             values[i] = own_rate(int(starts[i] + [*starts, len(rates)][i + 1]) // 2)
         starts, values, ramps = _merged(starts, values, ramps)
     if num_stages is not None and num_stages < len(starts):
@@ -207,9 +210,14 @@ def _check_errors(
 
 def _checked(rates: Any) -> ndarray:
     """The table in double precision."""
-    if isinstance(rates, ndarray | jax.Array):
+    if isinstance(rates, ndarray | np.generic | jax.Array):
         check_array("rates", rates, EXAMPLE)
-    known = rates if hasattr(rates, "__array__") else list(sequence("rates", rates, EXAMPLE))
+    known: Any = rates
+    if not hasattr(rates, "__array__"):
+        known = list(sequence("rates", rates, EXAMPLE))
+        for count, rate in enumerate(known):
+            if type(rate) not in (int, float) and not is_traced(rate):
+                real(f"rates[{count}]", rate, "0.1")
     try:
         table = np.asarray(known)
     except jax.errors.JAXTypeError:

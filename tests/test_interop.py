@@ -78,7 +78,7 @@ BROKEN = {
     "no learning rate": ("train_config { batch_size: 3 }", "there is no learning rate in it"),
     "cosine": (
         "learning_rate {\n cosine_decay_learning_rate { total_steps: 30000 } }",
-        "line 2: cosine_decay_learning_rate: .* 10000 to 29999.*tolerance=1e-3",
+        "line 2: cosine_decay_learning_rate: .* step 10000 to step 29999.*tolerance=1e-3",
     ),
     "cosine without steps": (
         "learning_rate {\n cosine_decay_learning_rate { total_steps: 9 } }",
@@ -279,7 +279,7 @@ SOLVERS = [
     ({"RESCALE_INTERVAL": 1}, TypeError, "RESCALE_INTERVAL must be True or False, got 1"),
     (COSINE | {"BASE_LR_END": 0.02}, ValueError, "must lie between 0 and BASE_LR = 0.01, got 0.02"),
     (COSINE | {"BASE_LR": 0}, ValueError, "must lie between 0 and BASE_LR = 0.0"),
-    (COSINE, ValueError, "cfg: WarmupCosineLR: .* 1000 to 39999.*tolerance=1e-3"),
+    (COSINE, ValueError, "cfg: WarmupCosineLR: .* step 1000 to step 39999.*tolerance=1e-3"),
     ("SOLVER:\n  STEPS: !!python/object/apply:os.system [ls]\n", ValueError, "'!!object/apply:os"),
     ("SOLVER: !mine [ls]", ValueError, "not YAML that can be read safely: could not determine"),
     ("a: [1, 2\n", ValueError, "the text is not YAML .*line 2"),

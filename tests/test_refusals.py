@@ -201,7 +201,7 @@ CALLS = [
     ("stretch(S, [2])", T, "factor", "[2]"),
     ("stretch(S, np.ones(2))", V, "factor", "(2,)"),
     ("stretch(S, 2**27)", V, "factor", "134217728", "boundaries[2] = 20 beyond 2147483647"),
-    ("stretch(S, 10**400)", V, "factor", "boundaries[2] = 20 beyond 2147483647"),
+    ("stretch(S, 10**400)", V, "factor", "1000000"),
     ("stretch(S, 0.1)", V, "factor", "0.1", "boundaries[0] = 5 on step 0 and the first stage on 0"),
     ("stretch(S, 0.125)", V, "boundaries[1] = 10 on step 1 and boundaries[0] = 5 on 1"),
     ("stretch(stack([stretch(S, 9), S]), 0.1)", V, "boundaries[1, 0] = 5 on step 0 and the first"),
@@ -279,6 +279,14 @@ CALLS = [
     ("check(0.1)", T, "schedule", "0.1"),
     ("check(S.replace(rates=S.rates + jnp.inf))", V, "rates[0]", "inf"),
     # importers
+    ("from_table([])", V, "rates", "(0,)"),
+    ("from_table([0.1, NAN])", V, "rates", "nan at count 1"),
+    ("from_table('a')", T, "rates", "'a'"),
+    ("from_table([0.1], tolerance=0)", V, "tolerance", "0"),
+    ("from_table([0.1], num_stages=0)", V, "num_stages", "0"),
+    ("from_function(3, total_steps=9)", T, "function", "3"),
+    ("from_function(S, total_steps=0)", V, "total_steps", "0"),
+    ("from_function(lambda c: 'a', total_steps=9)", T, "function", "'a'"),
     ("from_tf_object_detection(3)", T, "config", "3"),
     ("from_tf_object_detection('nonsense {')", V, "config"),
     ("from_tf_object_detection('nowhere.config')", V, "nowhere.config"),
@@ -324,6 +332,8 @@ def test_there_are_enough():
 
 BY_NAME = {
     "describe": ["all_stages"],
+    "from_function": ["total_steps", "tolerance", "num_stages"],
+    "from_table": ["tolerance", "num_stages"],
     "manual_stepping": ["warmup_steps", "warmup_init_value", "interpolate"],
     "scale_by_stepping": ["flip_sign"],
     "set_schedule": ["grow"],

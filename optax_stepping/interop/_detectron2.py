@@ -122,7 +122,7 @@ def _by_key(node: Any) -> Mapping[str, Any]:
     """A node of a config by keys: those of a mapping, or its attributes in capitals."""
     if isinstance(node, Mapping):
         return node
-    return {key: getattr(node, key) for key in dir(node) if key.isupper()}
+    return {key: value for key, value in getattr(node, "__dict__", {}).items() if key.isupper()}
 
 
 def _check_version(whole: Mapping[str, Any], given: Mapping[str, Any]) -> None:

@@ -327,7 +327,7 @@ def test_functions_with_a_state_are_as_they_were(name):
 
 def test_a_curve_takes_a_tolerance():
     scheduler = lr.OneCycleLR(make_optimizer(0.5), 0.5, total_steps=2000)
-    with pytest.raises(ValueError, match=r"curved .*tolerance=1e-3"):
+    with pytest.raises(ValueError, match=r"curve from step 0 to step 1999.*tolerance=1e-3"):
         from_torch(scheduler, total_steps=2000)
     schedule = from_torch(scheduler, total_steps=2000, tolerance=1e-3)
     assert_rates(schedule, trained(scheduler, range(2000)), tolerance=1e-3)

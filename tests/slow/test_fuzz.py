@@ -204,7 +204,6 @@ ALIASES = {
     "state": "schedule|count",
     "opt_state": "schedule",
 }
-IN_CAPITALS = "matrix", "tensor", "torch scalar"  # have attributes as a config has keys
 PACKAGE = str(pathlib.Path(o.__file__).parent)
 
 
@@ -262,8 +261,6 @@ def test_a_right_result_or_a_refusal_by_name():
     assert len(OBJECTS) > 100
     outcomes = collections.Counter()
     for function, places, names, given, plain in calls():
-        if function == "from_detectron2" and not set(names).isdisjoint(IN_CAPITALS):
-            continue
         try:
             found = outcome(function, given, places)
             if found is not None:

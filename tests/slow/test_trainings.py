@@ -26,7 +26,8 @@ def test_train_digits(tmp_path):
     """Trains for real, as a user would start it; long enough to pass the warmup."""
     png = tmp_path / "train.png"
     command = [sys.executable, EXAMPLES / "train_digits.py", "--steps", "1000"]
-    options = ["--boundaries", "400,700", "--rates", "0.1,0.05,0.01", "--warmup-steps", "200"]
+    options = ["--boundaries", *["400", "700"], "--rates", *["0.1", "0.05", "0.01"]]
+    options += ["--warmup-steps", "200"]
     process = subprocess.run(
         [*command, *options, "--output", str(png)], capture_output=True, text=True, check=True
     )
