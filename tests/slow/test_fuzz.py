@@ -138,10 +138,11 @@ def installed(name):
 
 
 CONFIG = "train_config { learning_rate { constant_learning_rate { learning_rate: 1 } } }"
-SCHEDULER = None
+FROM_TORCH = {"scheduler": None}
 if torch := installed("torch"):
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], 0.1)
-    SCHEDULER = torch.optim.lr_scheduler.StepLR(optimizer, 3)
+    FROM_TORCH = {"scheduler": torch.optim.lr_scheduler.StepLR(optimizer, 3), "total_steps": 9}
+    FROM_TORCH |= {"param_group": 0, "steps_per_epoch": 2, "tolerance": 0.5}
     OBJECTS |= {"tensor": (torch.tensor([5, 9]), [5, 9]), "torch scalar": (torch.tensor(7), 7)}
 if pandas := installed("pandas"):
     OBJECTS |= {
@@ -195,7 +196,7 @@ FUNCTIONS = {
     "from_detectron2": (interop.from_detectron2, {"cfg": {"STEPS": [30, 50], "BASE_LR": 0.1}, "tolerance": 0.5}),
     "from_mmengine": (interop.from_mmengine, {"param_scheduler": [], "base_lr": 0.1, "steps_per_epoch": 7, "total_steps": 70, "tolerance": 0.5}),
     "from_tf_object_detection": (interop.from_tf_object_detection, {"config": CONFIG, "total_steps": 70}),
-    "from_torch": (interop.from_torch, {"scheduler": SCHEDULER, "total_steps": 9, "param_group": 0, "steps_per_epoch": 2, "tolerance": 0.5}),
+    "from_torch": (lambda scheduler, **given: interop.from_torch(scheduler, **{"total_steps": 9, **given}), FROM_TORCH),
 }  # fmt: skip
 # What may stand in a message instead of the name of the argument.
 ALIASES = {
