@@ -1,8 +1,6 @@
 """A table of rates as data: the stages that are in it, and ramps along its curves."""
 
 import contextlib
-import functools
-import itertools
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,9 +11,9 @@ import numpy as np
 from numpy import ndarray
 
 from optax_stepping._arguments import bad_value, integer, is_real, real, sequence, shown
-from optax_stepping._curves import Stages, ramps_along, steps_along
 from optax_stepping._schedule import SteppingSchedule, make_schedule
 from optax_stepping._stack import pad
+from optax_stepping._stages import Stages, curves_between, to_stages
 from optax_stepping._straight import straight_stretches
 
 EXAMPLE = "[0.1, 0.1, 0.05]"
@@ -103,85 +101,65 @@ def find_stages(
     """The schedule of a checked table. Ramps also fit ``single``, its rates in the precision in
     force, and a held rate is what ``own_rate`` returns in the middle of its stage.
     """
-    largest, limit = np.abs(rates).max(), np.finfo(jnp.result_type(float)).max
-    if largest > limit:
+    dtype, largest = np.finfo(jnp.result_type(float)), np.abs(rates).max()
+    if largest > dtype.max:
         got = f"{largest:.3g} at count {np.abs(rates).argmax()}"
-        raise bad_value("rates", f"be at most {limit:.3g}", got, "write smaller ones")
+        raise bad_value("rates", f"be at most {dtype.max:.3g}", got, "write smaller ones")
     single = rates if single is None else single
     stretches = straight_stretches(rates)
-    within = functools.partial(_stages, rates, single, stretches)
-    starts, values, ramps = within(tolerance)
-    curves = _curves(stretches, len(rates))
-    if tolerance is None and _count(starts, curves) > MOST_STEPS:
-        first, last = max(curves, key=lambda curve: curve[1] - curve[0])
-        more = f", and {len(curves) - 1} more" if len(curves) > 1 else ""
-        raise bad_value(
-            "rates",
-            "be held or straight without a tolerance",
-            f"a curve from step {first} to step {last}{more}",
-            f"write tolerance=1e-3, which takes {_count(within(1e-3)[0], curves)} ramps",
-        )
+
+    def stages_within(tolerance: float | None) -> Stages:
+        # What the rounding of rates and of ramps may add is kept in hand.
+        error = None if tolerance is None else (tolerance - 4 * dtype.eps) * largest
+        stages = to_stages(rates, single, stretches, error)
+        return stages._replace(rates=stages.rates.astype(dtype.dtype)).merged()
+
+    stages = stages_within(tolerance)
+    if tolerance is None:
+        curves = curves_between(stretches, len(rates))
+        _check_straight(curves, stages.starts, lambda: stages_within(1e-3).starts)
     if own_rate is not None:
-        for i in np.flatnonzero(~ramps).tolist():
-            values[i] = own_rate(int(starts[i] + [*starts, len(rates)][i + 1]) // 2)
-        starts, values, ramps = _merged(starts, values, ramps)
-    if num_stages is not None and num_stages < len(starts):
-        at = bisect_left(TOLERANCES, True, key=lambda t: len(within(t)[0]) <= num_stages)
+        ends = np.append(stages.starts[1:], len(rates))
+        for i in np.flatnonzero(~stages.ramps).tolist():
+            stages.rates[i] = own_rate(int(stages.starts[i] + ends[i]) // 2)
+        stages = stages.merged()
+    number = len(stages.starts)
+    if num_stages is not None and num_stages < number:
+        at = bisect_left(TOLERANCES, -num_stages, key=lambda t: -len(stages_within(t).starts))
         other = f" or tolerance={TOLERANCES[at]:g}" if at < len(TOLERANCES) else ""
-        must, write = f"be at least {len(starts)}", f"write num_stages={len(starts)}{other}"
-        raise bad_value("num_stages", must, num_stages, write)
+        write = f"write num_stages={number}{other}"
+        raise bad_value("num_stages", f"be at least {number} for these rates", num_stages, write)
+    starts, values, ramps = stages
     schedule = make_schedule(starts[1:].astype(np.int32), values, ramps[:-1])
     if tolerance is not None:
         _check_errors(schedule, rates, single, tolerance * largest)
     return schedule if num_stages is None else pad(schedule, num_stages)
 
 
-def _curves(stretches: list[tuple[int, int]], size: int) -> list[tuple[int, int]]:
-    """The last count of a stretch and the first of the next one, if there are any between."""
-    ends = itertools.pairwise([(0, 0), *stretches, (size - 1, size - 1)])
-    return [(last, first) for (_, last), (first, _) in ends if first - last > 1]
+def _check_straight(
+    curves: list[tuple[int, int]], steps: ndarray, ramps: Callable[[], ndarray]
+) -> None:
+    """Refuses curves, of which the stages start at ``steps``, and ``ramps`` with a tolerance."""
 
+    def number(starts: ndarray) -> int:
+        return sum(int(((first <= starts) & (starts < last)).sum()) for first, last in curves)
 
-def _count(starts: ndarray, curves: list[tuple[int, int]]) -> int:
-    """The number of stages that start in curves."""
-    return sum(int(((a <= starts) & (starts < b)).sum()) for a, b in curves)
-
-
-def _stages(
-    rates: ndarray, single: ndarray, stretches: list[tuple[int, int]], tolerance: float | None
-) -> tuple[ndarray, ndarray, ndarray]:
-    """Starts, rates, and whether they ramp to the next rate."""
-    dtype, end = np.dtype(jnp.result_type(float)), len(rates) - 1
-    stages: Stages = {0: (rates[0], False), end: (rates[end], False)}
-    for first, last in stretches:
-        stages[first] = rates[first], rates[first] != rates[last]
-        if rates[first] != rates[last]:
-            stages[last] = rates[last], False
-    for first, last in _curves(stretches, len(rates)):
-        if tolerance is None:
-            stages |= steps_along(rates, first, last)
-        else:
-            # The rounding of rates and of ramps is kept in hand.
-            error = (tolerance - 4 * np.finfo(dtype).eps) * np.abs(rates).max()
-            stages |= ramps_along(rates, single, first, last, error)
-    starts = np.array(sorted(stages))
-    values, ramps = zip(*(stages[start] for start in starts.tolist()), strict=True)
-    return _merged(starts, np.array(values).astype(dtype), np.array(ramps, bool))
-
-
-def _merged(starts: ndarray, values: ndarray, ramps: ndarray) -> tuple[ndarray, ndarray, ndarray]:
-    """Ramps of one step, or between equal rates, are held; a rate that is held goes on."""
-    equal = values[1:] == values[:-1]
-    ramps = ramps & np.append(~equal & (np.diff(starts) > 1), False)
-    new = np.append(True, ~equal | ramps[1:] | ramps[:-1])
-    return starts[new], values[new], ramps[new]
+    if number(steps) > MOST_STEPS:
+        first, last = max(curves, key=lambda curve: curve[1] - curve[0])
+        more = f", and {len(curves) - 1} more" if len(curves) > 1 else ""
+        raise bad_value(
+            "rates",
+            "be held or straight without a tolerance",
+            f"a curve from step {first} to step {last}{more}",
+            f"write tolerance=1e-3, which takes {number(ramps())} ramps",
+        )
 
 
 def _check_errors(
     schedule: SteppingSchedule, rates: ndarray, single: ndarray, error: float
 ) -> None:
     """Asks the schedule for its rate at every count."""
-    # Padded to a power of two, so that few programs are compiled.
+    # Padded to a power of two: few programs are compiled.
     padded = pad(schedule, max(16, 1 << (schedule.rates.size - 1).bit_length()))
     for start in range(0, len(rates), CHUNK):
         counts = np.minimum(np.arange(start, start + CHUNK), len(rates) - 1)
