@@ -24,8 +24,11 @@ class Stages(NamedTuple):
 
 
 def curves_between(stretches: list[tuple[int, int]], size: int) -> list[tuple[int, int]]:
-    """The last count of a stretch and the first of the next one, if there are any between."""
-    ends = itertools.pairwise([(0, 0), *stretches, (size - 1, size - 1)])
+    """The last count of a stretch and the first of the next one, if there are any between.
+
+    Where the table begins or ends with a curve, its count before the first, or after the last.
+    """
+    ends = itertools.pairwise([(-1, -1), *stretches, (size, size)])
     return [(last, first) for (_, last), (first, _) in ends if first - last > 1]
 
 
@@ -39,7 +42,8 @@ def to_stages(
         found[first] = rates[first], rates[first] != rates[last]
         if rates[first] != rates[last]:
             found[last] = rates[last], False
-    for first, last in curves_between(stretches, len(rates)):
+    for before, beyond in curves_between(stretches, len(rates)):
+        first, last = max(before, 0), min(beyond, end)
         if error is None:
             found |= _steps(rates, first, last)
         else:

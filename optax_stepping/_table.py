@@ -115,9 +115,16 @@ def find_stages(
         return stages._replace(rates=stages.rates.astype(dtype.dtype)).merged()
 
     stages = stages_within(tolerance)
-    if tolerance is None:
-        curves = curves_between(stretches, len(rates))
-        _check_straight(curves, stages.starts, lambda: stages_within(1e-3).starts)
+    curves = curves_between(stretches, len(rates))
+    steps = sum(np.count_nonzero((a < stages.starts) & (stages.starts < b)) for a, b in curves)
+    if tolerance is None and steps > MOST_STEPS:
+        first, last = max(curves, key=lambda curve: curve[1] - curve[0])
+        first, last = max(first, 0), min(last, len(rates) - 1)
+        got = f"a curve from step {first} to step {last}"
+        got += f", and {len(curves) - 1} more" if len(curves) > 1 else ""
+        ramps = len(stages_within(1e-3).starts) - (len(stages.starts) - steps)
+        write = f"write tolerance=1e-3, which takes {ramps} ramps"
+        raise bad_value("rates", "be held or straight without a tolerance", got, write)
     if own_rate is not None:
         ends = np.append(stages.starts[1:], len(rates))
         for i in np.flatnonzero(~stages.ramps).tolist():
@@ -134,25 +141,6 @@ def find_stages(
     if tolerance is not None:
         _check_errors(schedule, rates, single, tolerance * largest)
     return schedule if num_stages is None else pad(schedule, num_stages)
-
-
-def _check_straight(
-    curves: list[tuple[int, int]], steps: ndarray, ramps: Callable[[], ndarray]
-) -> None:
-    """Refuses curves, of which the stages start at ``steps``, and ``ramps`` with a tolerance."""
-
-    def number(starts: ndarray) -> int:
-        return sum(int(((first <= starts) & (starts < last)).sum()) for first, last in curves)
-
-    if number(steps) > MOST_STEPS:
-        first, last = max(curves, key=lambda curve: curve[1] - curve[0])
-        more = f", and {len(curves) - 1} more" if len(curves) > 1 else ""
-        raise bad_value(
-            "rates",
-            "be held or straight without a tolerance",
-            f"a curve from step {first} to step {last}{more}",
-            f"write tolerance=1e-3, which takes {number(ramps())} ramps",
-        )
 
 
 def _check_errors(
@@ -177,20 +165,19 @@ def _check_errors(
 
 def _checked(rates: Any) -> ndarray:
     """The table in double precision."""
+    known = rates if hasattr(rates, "__array__") else list(sequence("rates", rates, EXAMPLE))
     try:
-        known = rates if hasattr(rates, "__array__") else list(sequence("rates", rates, EXAMPLE))
         table = np.asarray(known)
     except jax.errors.JAXTypeError:
         write = "convert them outside jit for a peak of 1, and multiply the schedule"
         raise bad_value("rates", "be known", f"the traced {shown(rates)}", write) from None
-    except ValueError:
-        raise bad_value("rates", "be one number a step", shown(rates), f"write {EXAMPLE}") from None
+    except (TypeError, ValueError):  # of mixed kinds
+        table = np.empty(0, object)
+    if not is_real(table.dtype):
+        table = np.array([real(f"rates[{i}]", rate, "0.1") for i, rate in enumerate(known)], float)
     if table.ndim != 1 or not table.size:
         must, got = "be one-dimensional and not empty", f"shape {table.shape}"
         raise bad_value("rates", must, got, f"write a list such as {EXAMPLE}")
-    if not is_real(table.dtype):
-        for count, rate in enumerate(known):
-            real(f"rates[{count}]", rate, "0.1")
     table = table.astype(float)
     for count in np.flatnonzero(~np.isfinite(table))[:1]:
         raise bad_value("rates", "be finite", f"{table[count]} at count {count}", "write 0.0, say")
