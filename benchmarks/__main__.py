@@ -11,7 +11,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import jax
 from tqdm import tqdm
 
-from benchmarks import arrays, chart, compiled, eager, imports, on_gpu, stacks, sweep
+from benchmarks import arrays, chart, compiled, conversion, eager, imports, on_gpu, stacks, sweep
 
 HERE = Path(__file__).parent
 PACKAGES = ["jax", "optax", "numpy", "keras", "torch", "libtpu", "jax-cuda12-plugin"]
@@ -28,7 +28,7 @@ def versions() -> str:
 
 
 def main() -> None:
-    questions = [compiled, eager, arrays, stacks, sweep, imports, on_gpu]
+    questions = [compiled, eager, arrays, stacks, sweep, conversion, imports, on_gpu]
     tables = [table for question in tqdm(questions) for table in question.tables()]
     device = jax.devices()[0]
     head = (

@@ -73,7 +73,13 @@ def from_function(
     if not callable(function):
         raise bad_kind("function", "be callable", shown(function), WRITE)
     with concrete():
-        with _double_precision():
+        try:
+            with _double_precision():
+                rates, mapped = _rates(function, total_steps)
+            same = _agrees(function, rates, 1e-4)
+        except (TypeError, ValueError):
+            same = False
+        if not same:  # the function depends on the precision, or is wrong in any
             rates, mapped = _rates(function, total_steps)
         if jnp.result_type(float) == rates.dtype:
             return find_stages(rates, tolerance, num_stages)
@@ -92,7 +98,7 @@ def _rates(function: Callable[[Any], Any], total_steps: int) -> tuple[np.ndarray
     is_known = isinstance(found, jax.Array) and not is_traced(found)
     if is_known and found.shape == (total_steps,) and is_real(found.dtype):
         rates = np.asarray(found, float)
-        if _agrees(function, rates):
+        if _agrees(function, rates, 1e-6):
             return rates, True
     rates, start = np.empty(total_steps), time.monotonic()
     due = start + 10
@@ -106,13 +112,13 @@ def _rates(function: Callable[[Any], Any], total_steps: int) -> tuple[np.ndarray
     return rates, False
 
 
-def _agrees(function: Callable[[Any], Any], rates: np.ndarray) -> bool:
-    """Whether one call each gives the same at a few counts, and where a rate is not finite."""
+def _agrees(function: Callable[[Any], Any], rates: np.ndarray, error: float) -> bool:
+    """Whether the function returns these rates at a few counts, and where one is not finite."""
     end = len(rates)
     counts = {0, 1, end // 3, end // 2, end - 2, end - 1} & set(range(end))
     unknown = np.flatnonzero(~np.isfinite(rates))[:1].tolist()
-    noise = 1e-6 * np.abs(rates).max()
-    return all(abs(_rate(function, c) - rates[c]) <= noise for c in [*sorted(counts), *unknown])
+    error *= np.abs(rates).max()
+    return all(abs(_rate(function, c) - rates[c]) <= error for c in [*unknown, *sorted(counts)])
 
 
 def _rate(function: Callable[[Any], Any], count: int) -> float:

@@ -5,111 +5,137 @@ import itertools
 import numpy as np
 from numpy import ndarray
 
-# The second differences that rounding leaves on a line, relative to its largest rate.
+# The second differences that rounding leaves on a line, relative to the largest rate on it.
 DOUBLE, SINGLE = 2.0**-49, 2.0**-21
 
-Stretches = list[tuple[int, int]]
 
-
-def straight_stretches(rates: ndarray) -> Stretches:
+def straight_stretches(rates: ndarray) -> list[tuple[int, int]]:
     """The first and last counts of every straight stretch, in order; two may share an end.
 
-    A stretch is straight up to the noise of double precision or, in what is left, of single.
-    The noise of single precision hides slow curves from neighboring rates, so every 4th, 16th,
-    ... rate is looked at, too. In differences of larger numbers it is as large as theirs.
+    First, what is held to the bit; then, in what is left, what is straight up to the noise of
+    double precision; then, of single. That hides slow curves from neighboring rates, so every
+    4th, 16th, ... rate is looked at, too. Last, it may be as large as that of the largest rate:
+    rates are differences of larger numbers.
     """
     size = len(rates)
-    if size == 1:
-        return [(0, 0)]
     free, found = np.ones(size, bool), []
-    # Next to what is found, the largest rate may be smaller, and smaller steps are sharp ends.
-    while new := _runs(rates, free, DOUBLE):
-        for first, last in new:
-            free[first : last + 1] = False
-        found += new
     strides = [1, *itertools.takewhile(lambda n: 8 * n < size, (4**k for k in range(1, 16)))]
-    for local, stride in itertools.product((True, False), strides):
-        for run in _runs(rates[::stride], free[::stride], SINGLE, local):
-            first, last = _at_every_count(rates, free, run, stride, local)
-            if last > first:
-                free[first : last + 1] = False
-                found.append((first, last))
+    single = itertools.product([SINGLE], [True, False], strides)
+    for noise, local, stride in [(0.0, True, 1), (DOUBLE, True, 1), *single]:
+        new = True
+        while new:  # among the smaller rates that are left, smaller steps may be sharp ends
+            new = []
+            for run in _runs(rates[::stride], free[::stride], noise, local):
+                first, last = _at_every_count(rates, free, run, stride, local)
+                if first < last:
+                    free[first : last + 1] = False
+                    new.append((first, last))
+            found += new
     return sorted(found)
 
 
-def _runs(rates: ndarray, free: ndarray, noise: float, local: bool = True) -> Stretches:
-    """Stretches among the counts that are ``free``. The rules:
+def _runs(rates: ndarray, free: ndarray, noise: float, local: bool) -> list[tuple[int, int]]:
+    """Stretches among the ``free`` counts, by these rules:
 
-    - Second differences are at most ``noise``, and all rates are as close to the line through
-      the ends. In double precision they may drift, as those of recursions do; in single, what
-      is held is equal to the bit.
-    - The rates leave the line sharply: the second difference at the end, or the next one, is
-      four times the noise of single precision. A smooth curve does not end so. In double
-      precision the end may be fainter, if a smooth curve or a long line begins there.
-    - A line of less than six counts has another stretch or an end of the table beside it:
+    - Second differences inside are at most ``noise``, and all rates are as close to the line
+      through the ends. In double precision they may drift from it, as those of recursions do;
+      in single, held rates are equal to the bit.
+    - The ends are sharp: the second difference there, or at the next count, is four times the
+      noise of single precision. A curve that is straight for a while does not end so. In double
+      precision, four times its own noise is enough where a curve begins or two long lines meet.
+      What is held for long, to the bit, may end in any way.
+    - A line of less than six counts has another stretch, or an end of the table, beside it:
       where a curve turns, it is straight for so long. Two equal rates are a stretch.
 
-    Noise is relative to the largest rate of the stretch (of the table, if not ``local``), that
-    of ends to the largest free one around.
+    The noise is relative to the largest rate of the stretch, or of all if not ``local``; that of
+    ends is relative to the largest rate of the free ones around.
     """
-    if not free.any():
+    first, last, top = _unbent(rates, free, noise, local)
+    if not first.size:
         return []
-    size, height, double = len(rates), np.abs(rates), noise == DOUBLE
-    bends = np.pad(np.diff(rates, 2), (3, 3)) if size > 2 else np.zeros(size + 4)
-    bent = np.abs(bends[2:-2])
-    broken = ~free | (bent > noise * height.max())
-    broken[[0, -1]] = True
-    while True:
-        ends = np.flatnonzero(broken)
-        first, last = ends[:-1], ends[1:]
-        long = last - first > 1
-        pairs = (rates[first] == rates[last]) & free[first] & free[last] & double
-        first, last = first[long | pairs], last[long | pairs]
-        if not first.size:
-            return []
-        length = last - first
-        begins = np.cumsum(length) - length
-        counts = np.arange(length.sum()) + np.repeat(first - begins, length)
-        top = np.maximum(np.maximum.reduceat(height[counts], begins), height[last])
-        top = top if local else np.full_like(top, height.max())
-        too_bent = (bent[counts] > noise * np.repeat(top, length)) & ~broken[counts]
-        if not too_bent.any():
-            break
-        broken[counts[too_bent]] = True
+    size, double = len(rates), noise == DOUBLE
+    length, held = last - first, rates[first] == rates[last]
+    long = length > max(8, size / 512)
+    meets = (first[1:] == last[:-1]) & long[1:] & long[:-1]
+    changes = np.flatnonzero(np.diff(free, prepend=not free[0]))
+    tops = np.maximum.reduceat(np.abs(rates), changes)
+    around = tops[np.searchsorted(changes, (first + last + 1) // 2, "right") - 1]
+    clear = 4 * SINGLE * (around if local else top)
+    bends = np.pad(np.diff(rates, 2), 4) if size > 2 else np.zeros(8)  # that at count c is c + 3
 
-    slope, held = (rates[last] - rates[first]) / length, rates[first] == rates[last]
-    line = np.repeat(slope, length) * (counts - np.repeat(first, length))
-    line += np.repeat(rates[first], length)
-    off = np.maximum.reduceat(np.abs(line - rates[counts]), begins)
-    straight = off <= noise * top * (1 + length / 4 if double else ~held / 2)
+    def sharp(end: ndarray, outwards: int, limit: int, meets: ndarray) -> ndarray:
+        here, *beyond = (bends[end + 3 + steps * outwards] for steps in range(4))
+        edge = np.maximum(np.abs(here), np.abs(beyond[0]))
+        if not double:
+            return (end == limit) | (edge > clear)
+        low, high = np.sort(np.abs(beyond), axis=0)[[0, 2]]
+        curve = (np.abs(np.sign(beyond).sum(0)) == 3) & (high <= 16 * low)
+        faint = (edge > 4 * noise * top) & (length > 1) & (curve | meets)
+        return (end == limit) | (np.abs(here) > clear) | faint
 
-    borders = np.flatnonzero(np.diff(free, prepend=not free[0]))
-    tops = np.maximum.reduceat(height, borders)
-    around = [tops[np.searchsorted(borders, end, "right") - 1] for end in (first, last)]
-    clear = 4 * SINGLE * (np.maximum(*around) if local else top)
-
-    def sharp(end: ndarray, beyond: int, limit: int) -> ndarray:
-        one, two = bends[end + 2 + beyond], bends[end + 2 + 2 * beyond]
-        edge = np.maximum(bent[end], np.abs(one))
-        smooth = (np.abs(one) > noise * top) | (length > max(8, size / 512))
-        smooth &= np.abs(one - two) <= np.abs(one) / 4
-        faint = smooth & (edge > 4 * noise * top) & (length > 1) & double
-        return (end == limit) | (edge > clear) | faint
-
-    good = straight & sharp(first, -1, 0) & sharp(last, 1, size - 1)
+    good = sharp(first, -1, 0, np.append(False, meets))
+    good &= sharp(last, 1, size - 1, np.append(meets, False))
+    good |= held & (length > max(16, size / 128))
+    allowed = noise * top * (1 + length / 4 if double else ~held / 2)
+    good &= (_off_line(rates, first, last) <= allowed) & (held | (noise > 0))
+    beside = (first == 0) | (last == size - 1) | ~free[first - 1] | ~free[(last + 1) % size]
     near = first[1:] - last[:-1] <= 1
-    beside = (first == 0) | (last == size - 1)
     beside[1:] |= good[:-1] & near
     beside[:-1] |= good[1:] & near
     good &= (length > 4) | held | beside
     return list(zip(first[good].tolist(), last[good].tolist(), strict=True))
 
 
+def _unbent(
+    rates: ndarray, free: ndarray, noise: float, local: bool
+) -> tuple[ndarray, ndarray, ndarray]:
+    """Where free rates are straight from one to the next: first and last counts, largest rate.
+
+    The larger the rates, the larger their noise: of what is straight to that of the largest rate
+    of all, only what is straight to that of its own is left.
+    """
+    height = np.abs(rates)
+    bent = np.pad(np.abs(np.diff(rates, 2)), (1, 1)) if len(rates) > 2 else np.zeros(len(rates))
+    broken = ~free | (bent > noise * height.max())
+    broken[[0, -1]] = True
+    while True:
+        ends = np.flatnonzero(broken)
+        first, last = ends[:-1], ends[1:]
+        pairs = (rates[first] == rates[last]) & free[first] & free[last]
+        kept = pairs | (last - first > 1)
+        first, last = first[kept], last[kept]
+        counts, begins = _inside(first, last)
+        if not local or not first.size:
+            return first, last, np.full(first.size, height.max())
+        top = np.maximum(np.maximum.reduceat(height[counts], begins), height[last])
+        bad = (bent[counts] > noise * np.repeat(top, last - first)) & ~broken[counts]
+        if not bad.any():
+            return first, last, top
+        broken[counts[bad]] = True
+
+
+def _off_line(rates: ndarray, first: ndarray, last: ndarray) -> ndarray:
+    """The largest distance from the line through both ends, for each stretch."""
+    counts, begins = _inside(first, last)
+    length = last - first
+    slope = (rates[last] - rates[first]) / length
+    line = np.repeat(slope, length) * (counts - np.repeat(first, length))
+    line += np.repeat(rates[first], length)
+    return np.maximum.reduceat(np.abs(line - rates[counts]), begins)
+
+
+def _inside(first: ndarray, last: ndarray) -> tuple[ndarray, ndarray]:
+    """All counts from ``first`` to before ``last``, and where in them each stretch begins."""
+    length = last - first
+    begins = np.cumsum(length) - length
+    return np.arange(length.sum()) + np.repeat(first - begins, length), begins
+
+
 def _at_every_count(
     rates: ndarray, free: ndarray, run: tuple[int, int], stride: int, local: bool
 ) -> tuple[int, int]:
-    """The stretch found among every ``stride``-th rate, as far as all rates are on its line; or
-    none, (0, 0), if some in it are not.
+    """A stretch of every ``stride``-th rate as far as all rates are on its line; or none, which
+    is (0, 0), if some inside are not.
     """
     first, last = run[0] * stride, run[1] * stride
     if stride == 1:
@@ -120,7 +146,7 @@ def _at_every_count(
 
     def reach(counts: ndarray) -> int:
         off = np.abs(rates[first] + slope * (counts - first) - rates[counts]) > noise
-        off[1:] |= ~free[counts[:-1]]  # another stretch may share an end, not more
+        off[1:] |= ~free[counts[:-1]]  # two stretches share an end at most
         return int(counts[off.argmax() - 1] if off.any() else counts[-1])
 
     if reach(np.arange(first, last + 1)) < last:

@@ -1,8 +1,6 @@
 """A table of rates as data: the stages that are in it, and ramps along its curves."""
 
 import contextlib
-import functools
-import itertools
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -22,9 +20,9 @@ from optax_stepping._arguments import (
     sequence,
     shown,
 )
-from optax_stepping._curves import Stages, ramps_along, steps_along
 from optax_stepping._schedule import SteppingSchedule, make_schedule
 from optax_stepping._stack import pad
+from optax_stepping._stages import Stages, curves_between, to_stages
 from optax_stepping._straight import straight_stretches
 
 EXAMPLE = "[0.1, 0.1, 0.05]"
@@ -112,87 +110,55 @@ def find_stages(
     """The schedule of a checked table. Ramps also fit ``single``, its rates in the precision in
     force, and a held rate of the table is what ``own_rate`` returns in the middle of its stage.
     """
-    largest, limit = np.abs(rates).max(), np.finfo(jnp.result_type(float)).max
-    if largest > limit:
+    dtype, largest = np.finfo(jnp.result_type(float)), np.abs(rates).max()
+    if largest > dtype.max:
         got = f"{largest:.3g} at count {np.abs(rates).argmax()}"
-        raise bad_value("rates", f"be at most {limit:.3g}", got, "write smaller ones")
+        raise bad_value("rates", f"be at most {dtype.max:.3g}", got, "write smaller ones")
     single = rates if single is None else single
     stretches = straight_stretches(rates)
-    within = functools.partial(_stages, rates, single, stretches)
-    starts, values, ramps = within(tolerance)
-    curves = _curves(stretches, len(rates))
-    if tolerance is None and _count(starts, curves) > MOST_STEPS:
+
+    def stages_within(tolerance: float | None) -> Stages:
+        # What the rounding of rates and of ramps may add is kept in hand.
+        error = None if tolerance is None else (tolerance - 4 * dtype.eps) * largest
+        stages = to_stages(rates, single, stretches, error)
+        return stages._replace(rates=stages.rates.astype(dtype.dtype)).merged()
+
+    stages = stages_within(tolerance)
+    curves = curves_between(stretches, len(rates))
+    steps = sum(np.count_nonzero((a < stages.starts) & (stages.starts < b)) for a, b in curves)
+    if tolerance is None and steps > MOST_STEPS:
         first, last = max(curves, key=lambda curve: curve[1] - curve[0])
-        more = f", and {len(curves) - 1} more" if len(curves) > 1 else ""
-        raise bad_value(
-            "rates",
-            "be held or straight without a tolerance",
-            f"a curve from step {first} to step {last}{more}",
-            f"write tolerance=1e-3, which takes {_count(within(1e-3)[0], curves)} ramps",
-        )
+        first, last = max(first, 0), min(last, len(rates) - 1)
+        got = f"a curve from step {first} to step {last}"
+        got += f", and {len(curves) - 1} more" if len(curves) > 1 else ""
+        ramps = len(stages_within(1e-3).starts) - (len(stages.starts) - steps)
+        write = f"write tolerance=1e-3, which takes {ramps} ramps"
+        raise bad_value("rates", "be held or straight without a tolerance", got, write)
     if own_rate is not None:
         # A step within a curve may be off the table, and a ramp may lead to it: it stays.
-        exact = ~ramps & (values == rates[starts].astype(values.dtype))
+        exact = ~stages.ramps & (stages.rates == rates[stages.starts].astype(dtype.dtype))
+        ends = np.append(stages.starts[1:], len(rates))
         for i in np.flatnonzero(exact).tolist():
-            values[i] = own_rate(int(starts[i] + [*starts, len(rates)][i + 1]) // 2)
-        starts, values, ramps = _merged(starts, values, ramps)
-    if num_stages is not None and num_stages < len(starts):
-        at = bisect_left(TOLERANCES, True, key=lambda t: len(within(t)[0]) <= num_stages)
+            stages.rates[i] = own_rate(int(stages.starts[i] + ends[i]) // 2)
+        stages = stages.merged()
+    number = len(stages.starts)
+    if num_stages is not None and num_stages < number:
+        at = bisect_left(TOLERANCES, -num_stages, key=lambda t: -len(stages_within(t).starts))
         other = f" or tolerance={TOLERANCES[at]:g}" if at < len(TOLERANCES) else ""
-        must, write = f"be at least {len(starts)}", f"write num_stages={len(starts)}{other}"
-        raise bad_value("num_stages", must, num_stages, write)
+        write = f"write num_stages={number}{other}"
+        raise bad_value("num_stages", f"be at least {number} for these rates", num_stages, write)
+    starts, values, ramps = stages
     schedule = make_schedule(starts[1:].astype(np.int32), values, ramps[:-1])
     if tolerance is not None:
         _check_errors(schedule, rates, single, tolerance * largest)
     return schedule if num_stages is None else pad(schedule, num_stages)
 
 
-def _curves(stretches: list[tuple[int, int]], size: int) -> list[tuple[int, int]]:
-    """The last count of a stretch and the first of the next one, if there are any between."""
-    ends = itertools.pairwise([(0, 0), *stretches, (size - 1, size - 1)])
-    return [(last, first) for (_, last), (first, _) in ends if first - last > 1]
-
-
-def _count(starts: ndarray, curves: list[tuple[int, int]]) -> int:
-    """The number of stages that start in curves."""
-    return sum(int(((a <= starts) & (starts < b)).sum()) for a, b in curves)
-
-
-def _stages(
-    rates: ndarray, single: ndarray, stretches: list[tuple[int, int]], tolerance: float | None
-) -> tuple[ndarray, ndarray, ndarray]:
-    """Starts, rates, and whether they ramp to the next rate."""
-    dtype, end = np.dtype(jnp.result_type(float)), len(rates) - 1
-    stages: Stages = {0: (rates[0], False), end: (rates[end], False)}
-    for first, last in stretches:
-        stages[first] = rates[first], rates[first] != rates[last]
-        if rates[first] != rates[last]:
-            stages[last] = rates[last], False
-    for first, last in _curves(stretches, len(rates)):
-        if tolerance is None:
-            stages |= steps_along(rates, first, last)
-        else:
-            # The rounding of rates and of ramps is kept in hand.
-            error = (tolerance - 4 * np.finfo(dtype).eps) * np.abs(rates).max()
-            stages |= ramps_along(rates, single, first, last, error)
-    starts = np.array(sorted(stages))
-    values, ramps = zip(*(stages[start] for start in starts.tolist()), strict=True)
-    return _merged(starts, np.array(values).astype(dtype), np.array(ramps, bool))
-
-
-def _merged(starts: ndarray, values: ndarray, ramps: ndarray) -> tuple[ndarray, ndarray, ndarray]:
-    """Ramps of one step, or between equal rates, are held; a rate that is held goes on."""
-    equal = values[1:] == values[:-1]
-    ramps = ramps & np.append(~equal & (np.diff(starts) > 1), False)
-    new = np.append(True, ~equal | ramps[1:] | ramps[:-1])
-    return starts[new], values[new], ramps[new]
-
-
 def _check_errors(
     schedule: SteppingSchedule, rates: ndarray, single: ndarray, error: float
 ) -> None:
     """Asks the schedule for its rate at every count."""
-    # Padded to a power of two, so that few programs are compiled.
+    # Padded to a power of two: few programs are compiled.
     padded = pad(schedule, max(16, 1 << (schedule.rates.size - 1).bit_length()))
     for start in range(0, len(rates), CHUNK):
         counts = np.minimum(np.arange(start, start + CHUNK), len(rates) - 1)
@@ -229,8 +195,7 @@ def _checked(rates: Any) -> ndarray:
         must, got = "be one-dimensional and not empty", f"shape {table.shape}"
         raise bad_value("rates", must, got, f"write a list such as {EXAMPLE}")
     if not is_real(table.dtype):
-        for count, rate in enumerate(known):
-            real(f"rates[{count}]", rate, "0.1")
+        table = np.array([real(f"rates[{i}]", rate, "0.1") for i, rate in enumerate(known)], float)
     table = table.astype(float)
     for count in np.flatnonzero(~np.isfinite(table))[:1]:
         raise bad_value("rates", "be finite", f"{table[count]} at count {count}", "write 0.0, say")

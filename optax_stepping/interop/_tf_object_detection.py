@@ -11,7 +11,7 @@ from optax_stepping._arguments import INT32_MAX, bad_value, integer
 from optax_stepping._manual_stepping import manual_stepping
 from optax_stepping._pieces import Piece, to_schedule
 from optax_stepping._schedule import SteppingSchedule
-from optax_stepping._table import from_table
+from optax_stepping._table import check_options, from_table
 from optax_stepping.interop._files import MAX_STEPS
 from optax_stepping.interop._pipeline_config import Field, read_config
 
@@ -59,6 +59,7 @@ def from_tf_object_detection(
     """
     if total_steps is not None:
         total_steps = integer("total_steps", total_steps, low=1, example="90000")
+    check_options(tolerance, None)
     message, num_steps = read_config(config)
     here, name = f"config: line {message.line}", message.name
     if name not in _DEFAULTS:

@@ -195,7 +195,7 @@ FUNCTIONS = {
     "from_function": (o.from_function, {"function": S, "total_steps": 40, "tolerance": 0.5, "num_stages": 7}),
     "from_detectron2": (interop.from_detectron2, {"cfg": {"STEPS": [30, 50], "BASE_LR": 0.1}, "tolerance": 0.5}),
     "from_mmengine": (interop.from_mmengine, {"param_scheduler": [], "base_lr": 0.1, "steps_per_epoch": 7, "total_steps": 70, "tolerance": 0.5}),
-    "from_tf_object_detection": (interop.from_tf_object_detection, {"config": CONFIG, "total_steps": 70}),
+    "from_tf_object_detection": (interop.from_tf_object_detection, {"config": CONFIG, "total_steps": 70, "tolerance": 0.5}),
     "from_torch": (lambda scheduler, **given: interop.from_torch(scheduler, **{"total_steps": 9, **given}), FROM_TORCH),
 }  # fmt: skip
 # What may stand in a message instead of the name of the argument.
