@@ -150,7 +150,7 @@ def _rate(function: Callable[[Any], Any], count: int) -> float:
     return float(number)
 
 
-def _double_precision() -> contextlib.AbstractContextManager[None]:
+def _double_precision() -> contextlib.AbstractContextManager[None, None]:
     if hasattr(jax, "enable_x64"):
         return jax.enable_x64(True)
     # Its place before JAX 0.8.

@@ -180,10 +180,12 @@ def _checked(rates: Any) -> ndarray:
         check_array("rates", rates, EXAMPLE)
     known: Any = rates
     if not hasattr(rates, "__array__"):
-        known = list(sequence("rates", rates, EXAMPLE))
-        for count, rate in enumerate(known):
-            if type(rate) not in (int, float) and not is_traced(rate):
-                real(f"rates[{count}]", rate, "0.1")
+        known = [
+            rate
+            if type(rate) in (int, float) or is_traced(rate)
+            else real(f"rates[{count}]", rate, "0.1")
+            for count, rate in enumerate(sequence("rates", rates, EXAMPLE))
+        ]
     try:
         table = np.asarray(known)
     except jax.errors.JAXTypeError:
