@@ -6,7 +6,7 @@ import importlib
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -73,25 +73,30 @@ def from_function(
     if not callable(function):
         raise bad_kind("function", "be callable", shown(function), WRITE)
     with concrete():
-        try:
-            with _double_precision():
-                rates, mapped = _rates(function, total_steps)
-            same = _agrees(function, rates, 1e-4)
-        except (TypeError, ValueError):
-            same = False
-        if not same:  # the function depends on the precision, or is wrong in any
-            rates, mapped = _rates(function, total_steps)
+        rates, mapped = _table(function, total_steps)
         if jnp.result_type(float) == rates.dtype:
             return find_stages(rates, tolerance, num_stages)
-        single = rates
+        single = None
         if mapped and tolerance is not None:
-            single = np.asarray(jax.vmap(function)(np.arange(total_steps)), float)
-        own_rate = functools.partial(_rate, function)
-        return find_stages(rates, tolerance, num_stages, single=single, own_rate=own_rate)
+            found = np.asarray(jax.vmap(function)(np.arange(total_steps)), float)
+            single = found if _agrees(function, found, 1e-6) else None
+        own_rates = functools.partial(_one_by_one, function)
+        return find_stages(rates, tolerance, num_stages, single=single, own_rates=own_rates)
+
+
+def _table(function: Callable[[Any], Any], total_steps: int) -> tuple[np.ndarray, bool]:
+    """The rates at all counts, in double precision if they do not depend on that; and whether
+    ``vmap`` gave them.
+    """
+    with contextlib.suppress(TypeError, ValueError):
+        with _double_precision():
+            found = _rates(function, total_steps)
+        if _agrees(function, found[0], 1e-4):
+            return found
+    return _rates(function, total_steps)
 
 
 def _rates(function: Callable[[Any], Any], total_steps: int) -> tuple[np.ndarray, bool]:
-    """The rates at all counts, and whether ``vmap`` gave them."""
     found: Any = None
     with contextlib.suppress(Exception):  # whatever a function raises that takes no tracers
         found = jax.vmap(function)(np.arange(total_steps))
@@ -100,16 +105,20 @@ def _rates(function: Callable[[Any], Any], total_steps: int) -> tuple[np.ndarray
         rates = np.asarray(found, float)
         if _agrees(function, rates, 1e-6):
             return rates, True
-    rates, start = np.empty(total_steps), time.monotonic()
+    return _one_by_one(function, range(total_steps)), False
+
+
+def _one_by_one(function: Callable[[Any], Any], counts: Sequence[int]) -> np.ndarray:
+    rates, start = np.empty(len(counts)), time.monotonic()
     due = start + 10
-    for count in range(total_steps):
-        rates[count] = _rate(function, count)
+    for i, count in enumerate(counts):
+        rates[i] = _rate(function, count)
         if (now := time.monotonic()) > due:
-            left = (now - start) * (total_steps / (count + 1) - 1)
-            line = f"from_function: {count + 1:,} of {total_steps:,} counts, {left:.0f} s to go"
+            left = (now - start) * (len(counts) / (i + 1) - 1)
+            line = f"from_function: {i + 1:,} of {len(counts):,} counts, {left:.0f} s to go"
             print(line, file=sys.stderr)
             due = now + 10
-    return rates, False
+    return rates
 
 
 def _agrees(function: Callable[[Any], Any], rates: np.ndarray, error: float) -> bool:
