@@ -17,7 +17,6 @@ from fvcore.common.param_scheduler import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optax_stepping import from_function
 from optax_stepping.interop import from_detectron2
 
 CURVES = ("WarmupCosineLR", "WarmupPolyLR")
@@ -66,15 +65,6 @@ def polynomial(solver, count):
     if solver.POLY_LR_CONSTANT_ENDING > 0 and warmup == 1.0:
         rate = max(rate, solver.POLY_LR_CONSTANT_ENDING)
     return warmup * rate
-
-
-def test_a_lazy_config():
-    """Its lr_multiplier, called at every count."""
-    lr_multiplier = CosineParamScheduler(1, 0.01)
-    schedule = from_function(
-        lambda c: 0.02 * lr_multiplier(c / 900), total_steps=900, tolerance=1e-3
-    )
-    assert_within(schedule, range(900), [0.02 * lr_multiplier(c / 900) for c in range(900)], 1e-3)
 
 
 @pytest.mark.parametrize("method", ["linear", "constant"])

@@ -1,7 +1,6 @@
 """Frameworks that cannot be installed here: their published formulas, stepped in plain Python.
 
-The Object Detection API (object_detection/utils/learning_schedules.py), big_vision (utils.py), Scenic (train_lib/lr_schedules.py),
-Darknet and PaddleDetection.
+The Object Detection API (object_detection/utils/learning_schedules.py), big_vision (utils.py), Scenic (train_lib/lr_schedules.py).
 """
 
 import math
@@ -11,7 +10,7 @@ from agreement import assert_agrees, assert_within
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optax_stepping import from_function, join, manual_stepping
+from optax_stepping import join, manual_stepping
 from optax_stepping.interop import from_tf_object_detection
 
 RATES = st.floats(2.0**-20, 1.0, width=32)
@@ -133,47 +132,13 @@ def test_defaults():
     assert_within(schedule, range(20_000), theirs, 1e-3)
 
 
-def test_darknet():
-    """As get_current_rate of src/network.c, whose batches are numbered from 1."""
-    steps, scales = (400, 450), (0.1, 0.1)
-
-    def rate(batch):
-        if batch < 100:
-            return 1e-3 * (batch / 100) ** 4
-        return 1e-3 * math.prod(
-            scale for step, scale in zip(steps, scales, strict=True) if step <= batch
-        )
-
-    schedule = from_function(
-        lambda c: (
-            1e-3 * min(1, (c + 1) / 100) ** 4 * 0.1 ** sum(c + 1 >= step for step in (400, 450))
-        ),
-        total_steps=500,
-        tolerance=1e-3,
-    )
-    assert_within(schedule, range(500), [rate(count + 1) for count in range(500)], 1e-3)
-
-
-def test_paddle_detection():
-    """As LinearWarmup and PiecewiseDecay of ppdet/optimizer expand them, an entry for a step."""
-    base, gamma, milestones, start, epoch = 0.01, 0.5, [8, 11], 0.1, 20
-    boundaries = [*range(1, 51), *(epoch * milestone for milestone in milestones)]
-    values = [base * (start * (1 - i / 50) + i / 50) for i in range(51)]
-    values += [base * gamma / 10**i for i in range(len(milestones))]
-    theirs = [values[sum(boundary <= count for boundary in boundaries)] for count in range(240)]
-    schedule = manual_stepping(
-        [8 * epoch, 11 * epoch], [0.01, 0.005, 0.0005], warmup_steps=50, warmup_init_value=0.001
-    )
-    assert_agrees(schedule, range(240), theirs)
-
-
 @given(
     st.lists(st.integers(1, 200), min_size=1, max_size=5, unique=True).map(sorted),
     st.lists(st.floats(2.0**-7, 1.0, width=32), min_size=5, max_size=5),
 )
 @settings(deadline=None, max_examples=50)
 def test_big_vision_and_scenic(steps, factors):
-    """The calls of the README's table. big_vision switches at a step, Scenic one later."""
+    """big_vision switches at a step, Scenic one later."""
     base, factors = 0.5, factors[: len(steps)]
     counts = np.arange(220)
 

@@ -18,7 +18,6 @@ from optax_stepping import pad
 from optax_stepping.interop import from_mmengine
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-EPOCH = 7330
 
 
 def mmengine_rates(base, configs, steps_per_epoch, total_steps):
@@ -48,19 +47,7 @@ def assert_near(schedule, theirs, tolerance=1e-6):
     assert np.abs(ours - theirs).max() <= (tolerance + 2.0**-23) * np.abs(theirs).max()
 
 
-def coco(times):
-    epochs = 12 * times
-    warmup = {"type": "LinearLR", "start_factor": 0.001, "by_epoch": False, "begin": 0, "end": 500}
-    drops = {
-        "type": "MultiStepLR", "begin": 0, "end": epochs, "by_epoch": True,
-        "milestones": [epochs - 4, epochs - 1], "gamma": 0.1,
-    }  # fmt: skip
-    return [warmup, drops], EPOCH, epochs * EPOCH
-
-
 RECIPES = {
-    "detection 1x": coco(1),
-    "detection 3x": coco(3),
     "constant warmup": ([{"type": "ConstantLR", "factor": 0.1, "by_epoch": False, "end": 400}, {"type": "MultiStepLR", "by_epoch": False, "milestones": np.array([900, 1200])}], 100, 1500),
     "epoch warmup": ([{"type": "LinearLR", "start_factor": 0.1, "end": 5}, {"type": "StepLR", "step_size": 7, "begin": 5}], 10, 400),
     "converted": ([{"type": "LinearLR", "start_factor": 0.1, "end": 5, "convert_to_iter_based": True}, {"type": "MultiStepLR", "milestones": [8, 11], "end": 12, "convert_to_iter_based": True}], 10, 200),
