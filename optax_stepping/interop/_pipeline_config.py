@@ -16,9 +16,12 @@ from optax_stepping.interop._files import read_text
 MAX_DEPTH = 100
 REMEDY = "cut out its train_config"
 
-# Lines, comments, strings, marks, all else. What is between them, commas and brackets, is skipped.
-_TOKEN = re.compile(
-    r"""\n|\#.*|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|[{}<>:]|[^\s{}<>\[\]:;,"'\#]+|["']"""
+# Between them, commas, brackets and comments are skipped.
+_SKIP = r"(?:[\s,;\[\]]|\#.*+)*+"
+_ATOM = r"""(?:"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|[^\s{}<>\[\]:;,"'\#]+|["'])"""
+_ITEM = re.compile(
+    rf"\#.*|(?P<close>[}}>])|(?P<open>[{{<])"
+    rf"|(?P<name>{_ATOM}){_SKIP}(?:(?::{_SKIP})?(?P<opens>[{{<])|:{_SKIP}(?P<value>{_ATOM})|)"
 )
 
 
@@ -94,36 +97,25 @@ def _caffe_call(solver: Field) -> str:
 
 def _messages(text: str) -> Iterator[tuple[str, Field]]:
     """Every message of the text, with the name of the one around it; at last the whole."""
-    stack: list[Any] = [Field(1, "", [])]
-    line, name, awaits_value, closed = 1, "", False, ""
-    for token in _TOKEN.findall(text):
-        if token == "\n":
-            line += 1
-        elif token[0] == "#":
-            continue
-        elif token in "{<":
+    stack: list[Field] = [Field(1, "", [])]
+    line, last, closed = 1, 0, ""
+    for item in _ITEM.finditer(text):
+        line, last = line + text.count("\n", last, item.start()), item.start()
+        if item["close"]:
+            if len(stack) == 1:
+                raise ValueError(f"config: line {line} closes a brace that was never opened.")
+            message = stack.pop()
+            closed = message.name
+            yield stack[-1].name, message
+        elif item["open"] or item["opens"]:
             # The messages of a list have one name for all.
-            message = Field(line, name or closed, [])
+            message = Field(line, item["name"] or closed, [])
             stack[-1].value.append(message)
             stack.append(message)
             if len(stack) > MAX_DEPTH + 1:
                 raise ValueError(f"config: line {line} is nested deeper than {MAX_DEPTH} levels.")
-            name, awaits_value = "", False
-        elif token == ":":
-            awaits_value = bool(name)
-        elif awaits_value and token not in "}>":
-            stack[-1].value.append(Field(line, name, token))
-            name, awaits_value = "", False
-        else:
-            if name:  # has no value
-                stack[-1].value.append(Field(line, name, ""))
-            name, awaits_value = token, False
-            if token in "}>":
-                if len(stack) == 1:
-                    raise ValueError(f"config: line {line} closes a brace that was never opened.")
-                message = stack.pop()
-                yield stack[-1].name, message
-                name, closed = "", message.name
+        elif item["name"]:
+            stack[-1].value.append(Field(line, item["name"], item["value"] or ""))
     if len(stack) > 1:
         raise ValueError(
             f"config: the message {stack[-1].name!r} of line {stack[-1].line} is never closed."
