@@ -15,8 +15,7 @@ from optax_stepping import _arguments as arguments
 from optax_stepping._arguments import bad_kind, bad_value, integer, shown
 from optax_stepping._schedule import SteppingSchedule
 from optax_stepping._table import from_table
-from optax_stepping.interop._files import MAX_STEPS
-from optax_stepping.interop._yaml import read_yaml
+from optax_stepping.interop._files import MAX_STEPS, read_yaml
 
 # The tolerance with which fvcore compares shares of the training.
 EPSILON = 1e-6
@@ -85,7 +84,7 @@ _OF_OTHERS = "(^|_)(WEIGHT_DECAY|EMA|SWA|AVERAG|CLIP)|._LR_(FACTOR|MULT)"
 def read_solver(cfg: Any) -> SimpleNamespace:
     """The settings of the rate, checked."""
     if isinstance(cfg, str | os.PathLike):
-        cfg = read_yaml(cfg)
+        cfg = read_yaml(cfg, "cut out its SOLVER")
     whole = _by_key(cfg)
     given = _by_key(whole.get("SOLVER", whole))
     unknown = [

@@ -21,7 +21,6 @@ from optax_stepping._arguments import (
 )
 from optax_stepping._changes import LONGEST_TABLE, from_changes
 from optax_stepping._schedule import SteppingSchedule
-from optax_stepping._table import check_options
 from optax_stepping.interop._openmmlab import POLICIES, POLICY, SCHEDULER, SCHEDULERS
 
 NO_END = 10**9  # MMEngine's default
@@ -79,7 +78,6 @@ def from_mmengine(
       SteppingSchedule(boundaries=[499, 58640, 80630], rates=[2e-05, 0.02, 0.002, 0.0002],
                        ramps=[True, False, False])
     """
-    check_options(tolerance, None)
     run = Run(
         real("base_lr", base_lr, "0.02"),
         None if steps_per_epoch is None else integer("steps_per_epoch", steps_per_epoch, low=1),
@@ -95,10 +93,8 @@ def from_mmengine(
     if isinstance(param_scheduler, Mapping) and "policy" in param_scheduler:
         schedulers = _read_policy(param_scheduler, run, group)
     else:
-        read = (
-            _read(f"param_scheduler[{i}]", part, run, group) for i, part in enumerate(parts or [])
-        )
-        schedulers = [s for s in read if s]
+        named = ((f"param_scheduler[{i}]", part) for i, part in enumerate(parts or []))
+        schedulers = filter(None, (_read(place, part, run, group) for place, part in named))
     return from_changes(_stepped(schedulers, group), tolerance)
 
 
@@ -127,38 +123,36 @@ class Run(NamedTuple):
         return total_steps // unit
 
 
-def _stepped(schedulers: Sequence[Any], group: dict[str, float]) -> dict[int, float]:
+def _stepped(schedulers: Iterable[Any], group: dict[str, float]) -> dict[int, float]:
     """The rates from each count on at which a scheduler acts."""
 
     def act(s: Any, step: int) -> float:
-        group["lr"] = _rate(s, step - s.first, group["lr"])
-        return group["lr"]
+        try:
+            rate = s.formula(s, step - s.first, group["lr"])
+        except ArithmeticError as error:
+            rate = error
+        if not isinstance(rate, int | float) or not abs(rate) <= LARGEST:
+            must, got = "have a rate at every step", f"{rate} at its step {step - s.first}"
+            write = "change a number, or end before by total_steps"
+            raise bad_value(s.place, must, got, write)
+        group["lr"] = rate
+        return rate
 
-    # A scheduler makes its first step when it is made. The others follow each iteration, or
-    # each epoch, after those of the iteration.
+    # A scheduler makes its first step when it is made, before the next one is. The others follow
+    # each iteration, or each epoch, after those of the iteration.
+    made = []
     for s in schedulers:
+        made.append(s)
         if s.first == 0 < s.end:
             act(s, 0)
     changes = {0: group["lr"]}
-    for count, _, i, step in heapq.merge(*map(_events, range(len(schedulers)), schedulers)):
-        changes[count] = act(schedulers[i], step)
+    for count, _, i, step in heapq.merge(*map(_events, range(len(made)), made)):
+        changes[count] = act(made[i], step)
     return changes
 
 
 def _events(i: int, s: Any) -> Iterable[tuple[int, bool, int, int]]:
     return ((step * s.unit, s.by_epoch, i, step) for step in s.steps if step)
-
-
-def _rate(s: Any, step: int, before: float) -> float:
-    """The rate by the formula, or a refusal where the framework has none, either."""
-    try:
-        rate = s.formula(s, step, before)
-    except ArithmeticError as error:
-        rate = error
-    if isinstance(rate, int | float) and abs(rate) <= LARGEST:
-        return rate
-    must, write = "have a rate at every step", "change a number, or end before by total_steps"
-    raise bad_value(s.place, must, f"{rate} at its step {step}", write)
 
 
 def _read(place: str, part: Any, run: Run, group: dict[str, float]) -> Any:
@@ -281,30 +275,8 @@ def _not_known(name: str, value: Any, known: Iterable[str]) -> ValueError:
 
 
 def _prepared(kind: str, s: Any, run: Run, group: dict[str, float]) -> Any:
-    """With what depends on the training and on the schedulers before."""
+    """With the base rate and its bounds, and with the steps, its own, at which it acts."""
     s.base, s.group = group["initial_lr"], group
-    _find_steps(kind, s, run)
-    for key in ("eta_min", "min_lr"):
-        if hasattr(s, f"{key}_ratio"):
-            rate, ratio = getattr(s, key), getattr(s, f"{key}_ratio")
-            if (rate is None) == (ratio is None):
-                must, write = "have either a lowest rate or its ratio", "write one of the two"
-                raise bad_value(s.place, must, f"{rate} and {ratio}", write)
-            s.lowest = s.base * ratio if rate is None else rate
-    if kind == "CosineRestart" and len(s.periods) != len(s.restart_weights):
-        must, write = f"be as many as the {len(s.periods)} periods", "write one for each"
-        raise bad_value(f"{s.place}: restart_weights", must, len(s.restart_weights), write)
-    if kind == "OneCycle":
-        s.total_steps = s.total_steps or s.length
-        highest = s.max_lr if hasattr(s, "max_lr") else s.eta_max
-        initial = highest / (s.div_factor or math.nan)
-        final = initial / (s.final_div_factor or math.nan)
-        group.update(initial_lr=initial, max_lr=highest, min_lr=final)
-    return s
-
-
-def _find_steps(kind: str, s: Any, run: Run) -> None:
-    """Where a scheduler begins and ends, in its own steps, and at which of them it acts."""
     s.unit = run.unit(s.place, s.by_epoch)
     own = getattr(s, "T_max", None) or getattr(s, "total_steps", None)
     own = own or sum(getattr(s, "periods", []))
@@ -333,6 +305,23 @@ def _find_steps(kind: str, s: Any, run: Run) -> None:
         inside = {s.first + int(step) for step in s.milestones if 0 <= step < s.length}
         s.steps = sorted(inside)
     s.steps = _reached(s.place, s.steps, s.unit, run)
+    for key in ("eta_min", "min_lr"):
+        if hasattr(s, f"{key}_ratio"):
+            rate, ratio = getattr(s, key), getattr(s, f"{key}_ratio")
+            if (rate is None) == (ratio is None):
+                must, write = "have either a lowest rate or its ratio", "write one of the two"
+                raise bad_value(s.place, must, f"{rate} and {ratio}", write)
+            s.lowest = s.base * ratio if rate is None else rate
+    if kind == "CosineRestart" and len(s.periods) != len(s.restart_weights):
+        must, write = f"be as many as the {len(s.periods)} periods", "write one for each"
+        raise bad_value(f"{s.place}: restart_weights", must, len(s.restart_weights), write)
+    if kind == "OneCycle":
+        s.total_steps = s.total_steps or s.length
+        highest = s.max_lr if hasattr(s, "max_lr") else s.eta_max
+        initial = highest / (s.div_factor or math.nan)
+        final = initial / (s.final_div_factor or math.nan)
+        group.update(initial_lr=initial, max_lr=highest, min_lr=final)
+    return s
 
 
 def _reached(place: str, steps: Sequence[int], unit: int, run: Run) -> Sequence[int]:

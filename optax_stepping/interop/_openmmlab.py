@@ -14,7 +14,7 @@ def _anneal(start: float, end: float, share: float, strategy: str = "cos") -> fl
     return end + (start - end) / 2 * (math.cos(math.pi * share) + 1)
 
 
-def _one_cycle(s: Any, step: int, _: float) -> float:
+def _one_cycle(s: Any, step: int) -> float:
     """Up to the highest rate and down to the final one: with three phases, by the initial one."""
     initial, highest, final = (s.group[key] for key in ("initial_lr", "max_lr", "min_lr"))
     first, last = s.pct_start * s.total_steps - 1, s.total_steps - 1
@@ -83,25 +83,6 @@ def _linear(s: Any, step: int, rate: float) -> float:
     return rate * (1 + rise / ((s.length - 1) * s.start_factor + (step - 1) * rise))
 
 
-def _constant(s: Any, step: int, rate: float) -> float:
-    if step == 0:
-        return rate * s.factor
-    return rate / s.factor if step == s.length - 1 else rate
-
-
-def _poly(s: Any, step: int, rate: float) -> float:
-    factor = (1 - 1 / (s.length - step)) ** s.power if step else 1
-    return (rate - s.eta_min) * factor + s.eta_min
-
-
-def _quadratic(s: Any, step: int, rate: float) -> float:
-    return (rate if step else 0) + s.base * (2 * step + 1) / s.length**2
-
-
-def _power(s: Any, step: int, _: float) -> float:
-    return (s.base - s.min_lr) * (1 - step / s.length) ** s.power + s.min_lr
-
-
 def _stairs(s: Any, step: int, _: float) -> float:
     if isinstance(s.step, int):
         drops = step // s.step
@@ -117,48 +98,42 @@ CYCLE = {
     "final_div_factor": 1e4, "three_phase": False,
 }  # fmt: skip
 ETA = {"eta_min": None, "eta_min_ratio": None}
+MIN_LR = {"min_lr": None, "min_lr_ratio": None}
 SCHEDULER = {
     "begin": 0, "end": None, "by_epoch": True, "convert_to_iter_based": False, "verbose": False,
 }  # fmt: skip
+POLICY = {"by_epoch": True, "warmup_iters": 0, "warmup_ratio": 0.1, "warmup_by_epoch": False}
 # Each has its settings with their defaults, or with their type if they have none. MMEngine's
 # schedulers go on from the rate that they find, MMCV's policies do not.
 SCHEDULERS: dict[str, tuple[dict[str, Any], Formula]] = {
-    "Constant": ({"factor": 1 / 3}, _constant),
+    "Constant": ({"factor": 1 / 3}, lambda s, step, rate:
+        rate * s.factor if step == 0 else rate / s.factor if step == s.length - 1 else rate),
     "CosineAnnealing": (ETA | {"T_max": None}, _cosine),
     "CosineRestart": (ETA | RESTARTS, _restart_stepped),
     "Exponential": ({"gamma": float}, lambda s, step, rate: rate * s.gamma if step else rate),
     "Linear": ({"start_factor": 1 / 3, "end_factor": 1.0}, _linear),
-    "MultiStep": (
-        {"milestones": list, "gamma": 0.1},
-        lambda s, step, rate: rate * s.gamma ** s.milestones.count(step),
-    ),
-    "OneCycle": (
-        CYCLE | {"eta_max": 0.0},
-        lambda s, step, rate: _one_cycle(s, step, rate) if step <= s.total_steps else math.nan,
-    ),
-    "Poly": ({"eta_min": 0.0, "power": 1.0}, _poly),
-    "QuadraticWarmup": ({}, _quadratic),
-    "Step": (
-        {"step_size": float, "gamma": 0.1},
-        lambda s, step, rate: rate * s.gamma if step and step % s.step_size == 0 else rate,
-    ),
-}
-POLICY = {"by_epoch": True, "warmup_iters": 0, "warmup_ratio": 0.1, "warmup_by_epoch": False}
-MIN_LR = {"min_lr": None, "min_lr_ratio": None}
+    "MultiStep": ({"milestones": list, "gamma": 0.1}, lambda s, step, rate:
+        rate * s.gamma ** s.milestones.count(step)),
+    "OneCycle": (CYCLE | {"eta_max": 0.0}, lambda s, step, _:
+        _one_cycle(s, step) if step <= s.total_steps else math.nan),
+    "Poly": ({"eta_min": 0.0, "power": 1.0}, lambda s, step, rate:
+        s.eta_min + (rate - s.eta_min) * (1 - 1 / (s.length - step) if step else 1) ** s.power),
+    "QuadraticWarmup": ({}, lambda s, step, rate:
+        s.base * (2 * step + 1) / s.length**2 + (rate if step else 0)),
+    "Step": ({"step_size": float, "gamma": 0.1}, lambda s, step, rate:
+        rate * s.gamma if step and step % s.step_size == 0 else rate),
+}  # fmt: skip
 POLICIES: dict[str, tuple[dict[str, Any], Formula]] = {
     "Fixed": ({}, lambda s, step, _: s.base),
     "Step": ({"step": object, "gamma": 0.1, "min_lr": None}, _stairs),
     "Exp": ({"gamma": float}, lambda s, step, _: s.base * s.gamma**step),
-    "Poly": ({"power": 1.0, "min_lr": 0.0}, _power),
-    "Inv": (
-        {"gamma": float, "power": 1.0},
-        lambda s, step, _: s.base * (1 + s.gamma * step) ** -s.power,
-    ),
+    "Poly": ({"power": 1.0, "min_lr": 0.0}, lambda s, step, _:
+        (s.base - s.min_lr) * (1 - step / s.length) ** s.power + s.min_lr),
+    "Inv": ({"gamma": float, "power": 1.0}, lambda s, step, _:
+        s.base * (1 + s.gamma * step) ** -s.power),
     "CosineAnnealing": (MIN_LR, lambda s, step, _: _anneal(s.base, s.lowest, step / s.length)),
-    "LinearAnnealing": (
-        MIN_LR,
-        lambda s, step, _: _anneal(s.base, s.lowest, step / s.length, "linear"),
-    ),
+    "LinearAnnealing": (MIN_LR, lambda s, step, _:
+        _anneal(s.base, s.lowest, step / s.length, "linear")),
     "FlatCosineAnnealing": (MIN_LR | {"start_percent": 0.75}, _flat_cosine),
     "CosineRestart": (MIN_LR | RESTARTS, _restart),
     "Cyclic": (
@@ -168,8 +143,6 @@ POLICIES: dict[str, tuple[dict[str, Any], Formula]] = {
         },
         _cyclic,
     ),
-    "OneCycle": (
-        CYCLE | {"by_epoch": False, "max_lr": float},
-        lambda s, step, rate: _one_cycle(s, step, rate) if step < s.total_steps else math.nan,
-    ),
+    "OneCycle": (CYCLE | {"by_epoch": False, "max_lr": float}, lambda s, step, _:
+        _one_cycle(s, step) if step < s.total_steps else math.nan),
 }  # fmt: skip
