@@ -46,28 +46,25 @@ def read_config(config: str | os.PathLike[str]) -> tuple[Field, int | None]:
         for parent, message in messages
         if message.name.endswith("_learning_rate") and parent in ("learning_rate", "")
     ]
-    for field in top.value if not found else []:
-        if field.name in ("base_lr", "lr_policy"):
-            raise ValueError(
-                f"config: line {field.line}: {field.name} is of Caffe's solver.prototxt, not of a "
-                f"pipeline.config; write {_caffe_call(top)}."
-            )
-    if not found:
-        raise ValueError(
-            "config: there is no learning rate in it; a pipeline.config has one in train_config "
-            "{ optimizer { ... { learning_rate { manual_step_learning_rate { ... } } } } }."
-        )
     if len(found) > 1:
         raise ValueError(
             f"config: there are {len(found)} learning rates, {found[0].name} in line "
             f"{found[0].line} and {found[1].name} in line {found[1].line}; keep one."
         )
-    steps = [""]
-    for _, message in messages:
-        if message.name == "train_config":
-            steps += [str(field.value) for field in message.value if field.name == "num_steps"]
+    if not found:
+        caffe = [field for field in top.value if field.name in ("base_lr", "lr_policy")]
+        raise ValueError(
+            f"config: line {caffe[0].line}: {caffe[0].name} is of Caffe's solver.prototxt, not of "
+            f"a pipeline.config; write {_caffe_call(top)}."
+            if caffe
+            else "config: there is no learning rate in it; a pipeline.config has one in "
+            "train_config { optimizer { ... { learning_rate { manual_step_learning_rate { ... } "
+            "} } } }."
+        )
+    trainings = [message.value for _, message in messages if message.name == "train_config"]
+    steps = [field.value for fields in trainings for field in fields if field.name == "num_steps"]
     # 0 is the API's word for a training without end.
-    return found[0], int(steps[-1]) or None if steps[-1].isdecimal() else None
+    return found[0], int(steps[-1]) or None if steps and str(steps[-1]).isdecimal() else None
 
 
 # Of Caffe, by the names of sgd_solver.cpp.
