@@ -46,74 +46,24 @@ STAIRS = {"type": "StepLR", "step_size": 30, "gamma": 2.0**-74}
 SCHEDULES = {
     "no scheduler": ((None, {}), ([], [0.5])),
     "no schedulers": (([], {}), ([], [0.5])),
-    "steps beyond the end": (
-        ({"policy": "step", "step": 60, "gamma": 0.9}, {"steps_per_epoch": 20, "total_steps": 1200}),
-        ([], [0.5]),
-    ),
+    "steps beyond the end": (({"policy": "step", "step": 60, "gamma": 0.9}, {"steps_per_epoch": 20, "total_steps": 1200}), ([], [0.5])),
     "the end of the training": ((LINE, {"total_steps": 11}), ([10], [0.5, 0.0], True)),
-    "fewer rows than the recipe": (
-        ({**LINE, "end": 11}, {"total_steps": 6}),
-        ([5], [0.5, 0.25], True),
-    ),
+    "fewer rows than the recipe": (({**LINE, "end": 11}, {"total_steps": 6}), ([5], [0.5, 0.25], True)),
     "more rows than the recipe": (({**LINE, "end": 11}, {"total_steps": 60}), ([10], [0.5, 0.0], True)),
-    "a length of its own": (
-        ({**CYCLE, "total_steps": 60, "pct_start": 0.35}, {}),
-        ([20, 59], [1 / 25, 1.0, 1 / 25e4], True),
-    ),
-    "a decay without an end": (
-        (STAIRS, {"steps_per_epoch": 5000}),
-        ([150_000, 300_000, 450_000], [0.5, 2.0**-75, 2.0**-149, 0.0]),
-    ),
-    "back to the first rate": (
-        ({"type": "ConstantLR", "factor": 0.5, "by_epoch": False, "begin": 3, "end": 9}, {}),
-        ([3, 8], [0.5, 0.25, 0.5]),
-    ),
+    "a length of its own": (({**CYCLE, "total_steps": 60, "pct_start": 0.35}, {}), ([20, 59], [1 / 25, 1.0, 1 / 25e4], True)),
+    "a decay without an end": ((STAIRS, {"steps_per_epoch": 5000}), ([150_000, 300_000, 450_000], [0.5, 2.0**-75, 2.0**-149, 0.0])),
+    "back to the first rate": (({"type": "ConstantLR", "factor": 0.5, "by_epoch": False, "begin": 3, "end": 9}, {}), ([3, 8], [0.5, 0.25, 0.5])),
     "a decay by 0": (({**STAIRS, "gamma": 0}, {"steps_per_epoch": 5}), ([150], [0.5, 0.0])),
     "a decay by 1 with an end": (({**STAIRS, "gamma": 1, "end": 99}, {"steps_per_epoch": 5}), ([], [0.5])),
-    "milestones at the end of int32": (
-        ({"type": "MultiStepLR", "by_epoch": False, "milestones": [2**31 - 1, 2**31]}, {}),
-        ([2**31 - 1], [0.5, 0.05]),
-    ),
-    "a floor ends a decay": (
-        ({"policy": "step", "step": np.int64(8), "min_lr": 0.05, "by_epoch": False}, {}),
-        ([8], [0.5, 0.05]),
-    ),
+    "milestones at the end of int32": (({"type": "MultiStepLR", "by_epoch": False, "milestones": [2**31 - 1, 2**31]}, {}), ([2**31 - 1], [0.5, 0.05])),
+    "a floor ends a decay": (({"policy": "step", "step": np.int64(8), "min_lr": 0.05, "by_epoch": False}, {}), ([8], [0.5, 0.05])),
     "policies in any case": (({"policy": "Fixed", "by_epoch": False}, {}), ([], [0.5])),
-    "a constant warmup": (
-        ({"policy": "fixed", "warmup": "constant", "warmup_iters": 5, "by_epoch": False}, {}),
-        ([5], [0.05, 0.5]),
-    ),
-    "a warmup by epochs": (
-        (
-            {"policy": "step", "step": np.array([2]), "warmup": "linear", "warmup_iters": 1,
-             "warmup_by_epoch": True},
-            {"steps_per_epoch": 10},
-        ),
-        ([10, 20], [0.05, 0.5, 0.05], [True, False]),
-    ),
-    "a restart of MMCV": (
-        ({"policy": "CosineRestart", "periods": [2], "min_lr": 0}, {"steps_per_epoch": 5}),
-        ([5], [0.5, 0.25]),
-    ),
-    "a restart of MMEngine": (
-        ({"type": "CosineRestartLR", "periods": [2], "eta_min": 0}, {"steps_per_epoch": 5}),
-        ([5], [0.5, 0.25]),
-    ),
-    "a cycle of one number": (
-        (
-            {"policy": "cyclic", "target_ratio": 2, "anneal_strategy": "linear", "step_ratio_up": 0.5},
-            {"total_steps": 20},
-        ),
-        ([10, 19], [0.5, 1.0, 0.100009], True),
-    ),
-    "a cycle of MMCV with a length": (
-        (
-            {"policy": "OneCycle", "max_lr": 1, "anneal_strategy": "linear", "total_steps": 60,
-             "pct_start": 0.35},
-            {},
-        ),
-        ([20, 59], [1 / 25, 1.0, 1 / 25e4], True),
-    ),
+    "a constant warmup": (({"policy": "fixed", "warmup": "constant", "warmup_iters": 5, "by_epoch": False}, {}), ([5], [0.05, 0.5])),
+    "a warmup by epochs": (({"policy": "step", "step": np.array([2]), "warmup": "linear", "warmup_iters": 1, "warmup_by_epoch": True}, {"steps_per_epoch": 10}), ([10, 20], [0.05, 0.5, 0.05], [True, False])),
+    "a restart of MMCV": (({"policy": "CosineRestart", "periods": [2], "min_lr": 0}, {"steps_per_epoch": 5}), ([5], [0.5, 0.25])),
+    "a restart of MMEngine": (({"type": "CosineRestartLR", "periods": [2], "eta_min": 0}, {"steps_per_epoch": 5}), ([5], [0.5, 0.25])),
+    "a cycle of one number": (({"policy": "cyclic", "target_ratio": 2, "anneal_strategy": "linear", "step_ratio_up": 0.5}, {"total_steps": 20}), ([10, 19], [0.5, 1.0, 0.100009], True)),
+    "a cycle of MMCV with a length": (({"policy": "OneCycle", "max_lr": 1, "anneal_strategy": "linear", "total_steps": 60, "pct_start": 0.35}, {}), ([20, 59], [1 / 25, 1.0, 1 / 25e4], True)),
 }  # fmt: skip
 
 

@@ -1,16 +1,13 @@
-"""Frameworks that cannot be installed here: their published formulas, stepped in plain Python.
-
-The Object Detection API (object_detection/utils/learning_schedules.py), big_vision (utils.py), Scenic (train_lib/lr_schedules.py).
-"""
+"""The Object Detection API, by the formulas of object_detection/utils/learning_schedules.py and the real protocol buffers."""
 
 import math
 
 import numpy as np
 from agreement import assert_agrees, assert_within
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optax_stepping import join, manual_stepping
 from optax_stepping.interop import from_tf_object_detection
 
 RATES = st.floats(2.0**-20, 1.0, width=32)
@@ -132,32 +129,54 @@ def test_defaults():
     assert_within(schedule, range(20_000), theirs, 1e-3)
 
 
-@given(
-    st.lists(st.integers(1, 200), min_size=1, max_size=5, unique=True).map(sorted),
-    st.lists(st.floats(2.0**-7, 1.0, width=32), min_size=5, max_size=5),
-)
-@settings(deadline=None, max_examples=50)
-def test_big_vision_and_scenic(steps, factors):
-    """big_vision switches at a step, Scenic one later."""
-    base, factors = 0.5, factors[: len(steps)]
-    counts = np.arange(220)
+# The messages of protos/optimizer.proto that matter, for the real parser of the text format.
+PROTO = """
+name: "optimizer.proto" package: "p" syntax: "proto2"
+message_type { name: "Entry"
+  field { name: "step" number: 1 label: LABEL_OPTIONAL type: TYPE_UINT32 }
+  field { name: "learning_rate" number: 2 label: LABEL_OPTIONAL type: TYPE_FLOAT default_value: "0.002" } }
+message_type { name: "Manual"
+  field { name: "initial_learning_rate" number: 1 label: LABEL_OPTIONAL type: TYPE_FLOAT default_value: "0.002" }
+  field { name: "schedule" number: 2 label: LABEL_REPEATED type: TYPE_MESSAGE type_name: ".p.Entry" }
+  field { name: "warmup" number: 3 label: LABEL_OPTIONAL type: TYPE_BOOL default_value: "false" } }
+message_type { name: "LearningRate"
+  field { name: "manual_step_learning_rate" number: 3 label: LABEL_OPTIONAL type: TYPE_MESSAGE type_name: ".p.Manual" } }
+"""
+POOL = descriptor_pool.DescriptorPool()
+POOL.Add(text_format.Parse(PROTO, descriptor_pb2.FileDescriptorProto()))
+LearningRate = message_factory.GetMessageClass(POOL.FindMessageTypeByName("p.LearningRate"))
+SPACES = st.sampled_from([" ", "\n", "  # a comment }\n", "\t"])
+NUMBERS = st.sampled_from(["0.1", ".0003", "3e-4", "1E-2", "0.5f", "1", "2."])
 
-    def stair(step, warmup):
-        index = np.searchsorted(steps, step + 1)
-        rate = base * [1.0, *factors][index]
-        return rate * min(1.0, step / warmup) if warmup else rate
 
-    rates = [base, *(base * factor for factor in factors)]
-    assert_agrees(manual_stepping(steps, rates), counts, [stair(step, 0) for step in counts])
-    warmup = steps[0] - 1
-    if warmup:
-        ours = manual_stepping(steps, rates, warmup_steps=warmup)
-        assert_agrees(ours, counts, [stair(step, warmup) for step in counts])
+@given(st.data())
+@settings(deadline=None, max_examples=300)
+def test_the_text_format_as_protocol_buffers_read_it(data):
+    def draw(*choices):
+        return data.draw(st.sampled_from(choices))
 
-    def piecewise_constant(step):
-        return base * [1.0, *factors][sum(event < step for event in steps)]
+    def block(name, inside):
+        opening, closing = draw("{}", "<>")
+        return f"{name}{draw('', ':', ' : ')}{opening}{data.draw(SPACES)}{inside}{closing}"
 
-    ours = manual_stepping([step + 1 for step in steps], rates)
-    assert_agrees(ours, counts, [piecewise_constant(step) for step in counts])
-    delayed = join([manual_stepping([], [base]), manual_stepping(steps, rates)], [1])
-    assert_agrees(delayed, counts, [piecewise_constant(step) for step in counts])
+    def scalar(name, value):
+        return f"{name}{draw(':', ' : ', ':  ')}{value}{draw(' ', ';', ',', data.draw(SPACES))} "
+
+    step, inside = 0, ""
+    if draw(True, False):
+        inside += scalar("initial_learning_rate", data.draw(NUMBERS))
+    for _ in range(data.draw(st.integers(1, 4))):
+        step += data.draw(st.integers(1, 10**6))
+        entry = scalar("step", draw(str(step), hex(step)))
+        if draw(True, False):
+            entry += scalar("learning_rate", data.draw(NUMBERS))
+        inside += block("schedule", entry) + draw(" ", ",", ";")
+    if draw(True, False):
+        inside += scalar("warmup", draw("true", "false", "1", "0", "t", "f", "True", "False"))
+    text = block("manual_step_learning_rate", inside)
+    theirs = text_format.Parse(text, LearningRate()).manual_step_learning_rate
+    ours = from_tf_object_detection(f"learning_rate {{ {text} }}")
+    assert np.asarray(ours.boundaries).tolist() == [entry.step for entry in theirs.schedule]
+    rates = [theirs.initial_learning_rate, *(entry.learning_rate for entry in theirs.schedule)]
+    np.testing.assert_array_equal(ours.rates, np.float32(rates))
+    assert bool(ours.ramps[0]) == theirs.warmup
