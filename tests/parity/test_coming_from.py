@@ -20,14 +20,15 @@ import torch
 from fvcore.common import param_scheduler as fvcore
 from keras.optimizers import schedules as keras
 from test_formulas import in_a_training, object_detection_cosine
-from test_mmengine import lr_config_rates, mmengine_rates
+from test_mmengine import POLICIES, RECIPES, lr_config_rates, mmengine_rates
 from torch.optim import lr_scheduler
 
 import optax_stepping
 
-GUIDE = (Path(__file__).parents[2] / "docs" / "guides" / "coming_from.md").read_text()
+HERE = Path(__file__).parent
+GUIDES = HERE.parents[1] / "docs" / "guides"
 ROWS = {}  # by what stands before the colon: the code in the first and in the second cell
-for row in GUIDE.split("|---|\n")[1].splitlines():
+for row in (GUIDES / "coming_from.md").read_text().split("|---|\n")[1].splitlines():
     have, write, _ = row.split(" | ")
     calls = re.findall(r"`([\w.]+\(.*?)`", write)
     ROWS[have[2:].partition(":")[0]] = re.findall("`(.*?)`", have), calls
@@ -245,3 +246,22 @@ def test_other_functions_of_keras_and_fvcore(name):
     np.testing.assert_allclose(ours, theirs, rtol=3e-7, atol=error)
     assert schedule.rates.size <= most_stages
     assert schedule(10**6) == ours[-1]
+
+
+COUNTS = {
+    "test_recipes": len(RECIPES),
+    "test_calls": sum(len(calls) for _, calls in ROWS.values()),
+    "test_other_functions_of_keras_and_fvcore": len(SCHEDULES),
+}
+CASES = r"\| ([\d,]+) [^|]*\| `(\w+\.py)::(\w+)` \|"
+
+
+@pytest.mark.parametrize(
+    ("number", "file", "test"), re.findall(CASES, (GUIDES / "migrating.md").read_text())
+)
+def test_the_numbers_of_the_guide_on_migrating(number, file, test):
+    examples = re.search(rf"max_examples=(\d+)\)\ndef {test}\(", (HERE / file).read_text())
+    count = COUNTS[test] if test in COUNTS else int(examples[1])
+    if test == "test_random_lr_configs":
+        count *= len(POLICIES)
+    assert int(number.replace(",", "")) == count
