@@ -11,15 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from optax_stepping._arguments import (
-    bad_kind,
-    bad_value,
-    check_flag,
-    integer,
-    real,
-    sequence,
-    shown,
-)
+from optax_stepping import _arguments as arguments
+from optax_stepping._arguments import bad_kind, bad_value, integer, shown
 from optax_stepping._schedule import SteppingSchedule
 from optax_stepping._table import check_options, from_table
 from optax_stepping.interop._files import MAX_STEPS, read_yaml
@@ -159,17 +152,17 @@ def _checked(key: str, value: Any) -> Any:
             write = f"write a Python value, as in {key}: {default}"
             raise bad_value(name, "be a value", f"the text {value!r:.80}", write) from None
     if isinstance(default, bool):
-        check_flag(name, value)
+        arguments.check_flag(name, value)
         return value
     if isinstance(default, float):
-        return float(real(name, value, str(default)))
+        return float(arguments.real(name, value, str(default)))
     if isinstance(default, int):
         value = integer(name, value, low=int(key != "WARMUP_ITERS"), example=str(default))
         if key == "MAX_ITER" and value > MAX_STEPS:
             raise bad_value(name, f"be at most {MAX_STEPS}", value, "write the training's length")
         return value
     remedy = "leave it out, the first rate starts at 0 by itself"
-    values = enumerate(sequence(name, value, "(60000, 80000)"))
+    values = enumerate(arguments.sequence(name, value, "(60000, 80000)"))
     steps = [integer(f"{name}[{i}]", step, low=1, remedy=remedy) for i, step in values]
     if steps != sorted(set(steps)):
         raise bad_value(name, "be strictly ascending", steps, f"write {sorted(set(steps))}")

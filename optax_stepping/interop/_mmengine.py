@@ -10,15 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from optax_stepping._arguments import (
-    bad_kind,
-    bad_value,
-    check_flag,
-    integer,
-    real,
-    sequence,
-    shown,
-)
+from optax_stepping import _arguments as arguments
+from optax_stepping._arguments import bad_kind, bad_value, integer, real, shown
 from optax_stepping._changes import LONGEST_TABLE, from_changes
 from optax_stepping._schedule import SteppingSchedule
 from optax_stepping.interop._openmmlab import POLICIES, POLICY, SCHEDULER, SCHEDULERS
@@ -183,7 +176,7 @@ def _read(place: str, part: Any, run: Run, group: dict[str, float]) -> Any:
 
 
 def _read_policy(config: Mapping[str, Any], run: Run, group: dict[str, float]) -> list[Any]:
-    """The policy of an lr_config, and its warmup as a scheduler that acts after it."""
+    """The policy of an lr_config, and its warmup, which acts after it."""
     place, settings = "lr_config", dict(config)
     policy, warmup = settings.pop("policy"), settings.pop("warmup", None)
     policy = str(policy).title() if str(policy).islower() else str(policy)
@@ -209,20 +202,23 @@ def _read_policy(config: Mapping[str, Any], run: Run, group: dict[str, float]) -
     elif policy == "Step":
         s.step = s.step_size = integer(f"{place}: step", s.step, low=1, example="8")
     _prepared(kind, s, run, group)
-    if not warmup:
-        return [s]
-    name = f"{place}: warmup_iters"
-    end = integer(name, s.warmup_iters, low=1, example="500") * run.unit(name, s.warmup_by_epoch)
+    return [s, _warmup(s, warmup, run)] if warmup else [s]
 
-    def warm(_: Any, count: int, __: float) -> float:
-        left, ratio = 1 - count / end, s.warmup_ratio
+
+def _warmup(policy: Any, kind: str, run: Run) -> Any:
+    """The warmup of an lr_config as a scheduler: the policy's rate, times a share."""
+    name, ratio = f"{policy.place}: warmup_iters", policy.warmup_ratio
+    end = integer(name, policy.warmup_iters, low=1, example="500")
+    end *= run.unit(name, policy.warmup_by_epoch)
+
+    def rate(_: Any, count: int, __: float) -> float:
+        left = 1 - count / end
         shares = {"constant": ratio, "exp": ratio**left, "linear": 1 - left * (1 - ratio)}
-        return s.formula(s, count // s.unit, 0.0) * (shares[warmup] if left else 1)
+        return policy.formula(policy, count // policy.unit, 0.0) * (shares[kind] if left else 1)
 
     steps = _reached(name, range(end + 1), 1, run)
-    w = SimpleNamespace(place=place, formula=warm, first=0, end=end, unit=1, steps=steps)
-    w.by_epoch = s.by_epoch
-    return [s, w]
+    own = {"formula": rate, "first": 0, "end": end, "unit": 1, "steps": steps}
+    return SimpleNamespace(place=policy.place, by_epoch=policy.by_epoch, **own)
 
 
 COUNTS = ("step_size", "total_steps", "cyclic_times")
@@ -244,7 +240,7 @@ def _settings(place: str, given: Mapping[str, Any], defaults: dict[str, Any], fo
             example = "0.1" if value is float else "[8, 11]"
             raise ValueError(f"{place} needs {key!r}; write {key}={example}.")
         if isinstance(default, bool):
-            check_flag(name, value)
+            arguments.check_flag(name, value)
         elif isinstance(default, str):
             _check_choice(name, value, ["cos", "linear"])
         elif isinstance(default, tuple) or default is list:
@@ -260,7 +256,7 @@ def _settings(place: str, given: Mapping[str, Any], defaults: dict[str, Any], fo
 
 def _numbers(name: str, values: Any) -> list[float]:
     values = values.tolist() if hasattr(values, "tolist") else values
-    values = sequence(name, values, "[8, 11]")
+    values = arguments.sequence(name, values, "[8, 11]")
     return [real(f"{name}[{i}]", value, "[8, 11]") for i, value in enumerate(values)]
 
 
