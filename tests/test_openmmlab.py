@@ -1,5 +1,7 @@
 """Recipes of MMEngine and MMCV. tests/parity/test_mmengine.py compares them with the frameworks."""
 
+import re
+
 import jax
 import numpy as np
 import pytest
@@ -94,7 +96,7 @@ REFUSALS = [
     ({"type": "Step"}, {}, V, r"type must be one of .* got 'Step'"),
     ({"type": 3}, {}, V, r"type must be one of .* got '3'"),
     ([WARMUP, {"type": "StepLR", "step": 3}], {}, V, r"\[1\]: StepLR: 'step' is not known; known are"),
-    ({"type": "StepLR"}, {}, V, r"\[0\]: StepLR needs 'step_size'; write step_size=0\.1"),
+    ({"type": "StepLR"}, {}, V, r"\[0\]: StepLR needs 'step_size'; write step_size=8"),
     ({"type": "MultiStepLR"}, {}, V, r"MultiStepLR needs 'milestones'; write milestones=\[8, 11\]"),
     ({"type": "MultiStepLR", "milestones": 3}, {}, T, r"MultiStepLR: milestones must be a list.*got 3"),
     ({"type": "MultiStepLR", "milestones": [3, "a"]}, {}, T, r"milestones\[1\] must be a real .*'a'"),
@@ -146,3 +148,25 @@ def test_refusals(recipe, arguments, error, message):
     with pytest.raises(error, match=message) as refusal:
         from_mmengine(recipe, base_lr=0.5, **arguments)
     assert type(refusal.value) is error
+
+
+EPOCHS = {"steps_per_epoch": 7}
+INCOMPLETE = [
+    ({"type": "PolyLR"}, EPOCHS), (LINE, {}), (DROPS, {}), ({**WARMUP, "begin": 11}, {}),
+    ({"type": "MultiStepLR"}, EPOCHS), ({"type": "StepLR"}, EPOCHS), ({"policy": "step"}, EPOCHS),
+    ({**LINE, "eta_min": 0.1, "type": "CosineRestartLR"}, {}), ({"policy": "exp", "by_epoch": False}, {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("recipe", "arguments"), INCOMPLETE)
+def test_what_refusals_say_to_write(recipe, arguments):
+    with pytest.raises(ValueError, match="; write ") as refusal:
+        from_mmengine(recipe, base_lr=0.5, **arguments, tolerance=1e-3)
+    written = re.search(r"; write (\w+=.*?)(, or .*)?\.$", str(refusal.value))[1]
+    names = {"max_epochs": 3, "max_iters": 21, "train_dataloader": range(7)}
+    written = eval(f"dict({written})", names)
+    if written.keys() <= {"steps_per_epoch", "total_steps"}:
+        arguments = arguments | written
+    else:
+        recipe = recipe | written
+    assert from_mmengine(recipe, base_lr=0.5, **arguments, tolerance=1e-3)(0) <= 0.5

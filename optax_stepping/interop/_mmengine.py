@@ -237,13 +237,13 @@ def _settings(place: str, given: Mapping[str, Any], defaults: dict[str, Any], fo
     for key, value in settings.items():
         name, default = f"{place}: {key}", defaults[key]
         if isinstance(value, type):
-            example = "0.1" if value is float else "[8, 11]"
+            example = {float: 0.1, int: 8, tuple: [8]}.get(value, [8, 11])
             raise ValueError(f"{place} needs {key!r}; write {key}={example}.")
         if isinstance(default, bool):
             arguments.check_flag(name, value)
         elif isinstance(default, str):
             _check_choice(name, value, ["cos", "linear"])
-        elif isinstance(default, tuple) or default is list:
+        elif isinstance(default, tuple) or default in (tuple, list):
             settings[key] = _numbers(name, value)
         elif key in COUNTS and value is not None:
             settings[key] = integer(name, value, low=1, example="8")

@@ -92,7 +92,7 @@ def _stairs(s: Any, step: int, _: float) -> float:
     return rate if s.min_lr is None else max(rate, s.min_lr)
 
 
-RESTARTS = {"periods": list, "restart_weights": (1.0,)}
+RESTARTS = {"periods": tuple, "restart_weights": (1.0,)}
 CYCLE = {
     "total_steps": None, "pct_start": 0.3, "anneal_strategy": "cos", "div_factor": 25.0,
     "final_div_factor": 1e4, "three_phase": False,
@@ -120,7 +120,7 @@ SCHEDULERS: dict[str, tuple[dict[str, Any], Formula]] = {
         s.eta_min + (rate - s.eta_min) * (1 - 1 / (s.length - step) if step else 1) ** s.power),
     "QuadraticWarmup": ({}, lambda s, step, rate:
         s.base * (2 * step + 1) / s.length**2 + (rate if step else 0)),
-    "Step": ({"step_size": float, "gamma": 0.1}, lambda s, step, rate:
+    "Step": ({"step_size": int, "gamma": 0.1}, lambda s, step, rate:
         rate * s.gamma if step and step % s.step_size == 0 else rate),
 }  # fmt: skip
 POLICIES: dict[str, tuple[dict[str, Any], Formula]] = {

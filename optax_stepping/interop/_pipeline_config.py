@@ -51,15 +51,16 @@ def read_config(config: str | os.PathLike[str]) -> tuple[Field, int | None]:
             f"config: there are {len(found)} learning rates, {found[0].name} in line "
             f"{found[0].line} and {found[1].name} in line {found[1].line}; keep one."
         )
-    if not found:
-        caffe = [field for field in top.value if field.name in ("base_lr", "lr_policy")]
+    caffe = [field for field in top.value if field.name in ("base_lr", "lr_policy")]
+    if caffe and not found:
         raise ValueError(
             f"config: line {caffe[0].line}: {caffe[0].name} is of Caffe's solver.prototxt, not of "
             f"a pipeline.config; write {_caffe_call(top)}."
-            if caffe
-            else "config: there is no learning rate in it; a pipeline.config has one in "
-            "train_config { optimizer { ... { learning_rate { manual_step_learning_rate { ... } "
-            "} } } }."
+        )
+    if not found:
+        raise ValueError(
+            "config: there is no learning rate in it; a pipeline.config has one in train_config "
+            "{ optimizer { ... { learning_rate { manual_step_learning_rate { ... } } } } }."
         )
     trainings = [message.value for _, message in messages if message.name == "train_config"]
     steps = [field.value for fields in trainings for field in fields if field.name == "num_steps"]
