@@ -71,8 +71,8 @@ def _rate_on(
     scale = jnp.where(jnp.abs(large) < 2.0**-32, 2.0**94, scale)
     low, high = small * scale, large * scale
     # The slope in two parts. Products of the 8 bits of the coarse one with 16 bits of an integer
-    # are exact, so the fine one makes up for every rounding until then, also for that of a
-    # GPU's approximate division. Neither has the other sign: ramps are monotone.
+    # are exact, so the fine one makes up for all rounding so far, also of a GPU's approximate
+    # division. Both parts have the slope's sign, so the ramp is monotone.
     height, share = high - low, 1 / jnp.maximum(length, 1).astype(rate.dtype)
     slope = lax.stop_gradient(0.995 * height * share)
     coarse = lax.reduce_precision(slope, jnp.finfo(rate.dtype).nexp, 7)
@@ -90,7 +90,7 @@ def _halves(integers: Array, dtype: jnp.dtype) -> tuple[Array, Array]:
     return (integers & ~0xFFFF).astype(dtype), (integers & 0xFFFF).astype(dtype)
 
 
-# A rate, its rounding kept from overshooting. The derivative is the ramp's, also at the limit.
+# Rounding must not carry a rate beyond the end of its ramp. The derivative ignores the limit.
 _within = jax.custom_jvp(lambda end, rate: lax.clamp(-jnp.abs(end), rate, jnp.abs(end)))
 _within.defjvps(None, lambda tangent, *_: tangent)
 
