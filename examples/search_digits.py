@@ -1,8 +1,8 @@
 """A search over schedules, 64 at a time in one program: peak, warmup, shape and drop.
 
 Optuna proposes 64 schedules, one vmapped program trains a classifier of digits under each, and
-Optuna learns from their losses. It prints the best ten of 256, and draws all losses and the best
-rates. Needs Optuna: pip install -e '.[search]'
+Optuna learns from the losses. It prints the best ten of 256 schedules, and draws all losses and the
+best schedules in search_digits.png. It needs Optuna: pip install -e '.[search]'
 
 python examples/search_digits.py --help
 """
