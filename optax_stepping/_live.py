@@ -42,8 +42,7 @@ class SteppingState(NamedTuple):
 
     @property
     def rate(self) -> jax.Array:
-        """The rate that the next step uses, weakly typed: a scalar, or one for every member
-        of a vmapped state.
+        """The rate that the next step uses, weakly typed. A vmapped state has one for every member.
         """
         rate_of = SteppingSchedule.__call__
         count = plain_leaf(self.count)

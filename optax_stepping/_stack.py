@@ -69,8 +69,8 @@ def unstack(batch: SteppingSchedule) -> list[SteppingSchedule]:
       batch: a ``SteppingSchedule`` with a leading batch axis, not a tracer.
 
     Returns:
-      The members along the first axis: single schedules, without their padding; or stacks, if
-      ``batch`` has several batch axes.
+      The members along the first axis. Single schedules come without their padding. A batch with
+      several batch axes has stacks as members.
 
     Raises:
       ValueError: ``batch`` has no batch axis, or is traced.
