@@ -42,8 +42,7 @@ class SteppingState(NamedTuple):
 
     @property
     def rate(self) -> jax.Array:
-        """The rate that the next step uses, weakly typed. A vmapped state has one for every member.
-        """
+        """The rate that the next step uses, weakly typed. A vmapped state has one per member."""
         rate_of = SteppingSchedule.__call__
         count = plain_leaf(self.count)
         for _ in range(np.ndim(count)):
