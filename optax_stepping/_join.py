@@ -1,6 +1,5 @@
 """Schedules from schedules, along the count."""
 
-import itertools
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
@@ -11,6 +10,8 @@ import numpy as np
 from optax_stepping._arguments import (
     INT32_MAX,
     bad_value,
+    check_increasing,
+    check_known,
     integer,
     is_traced,
     known,
@@ -26,24 +27,25 @@ from optax_stepping._schedule import SteppingSchedule, check_schedule, make_sche
 def join(schedules: Sequence[SteppingSchedule], boundaries: Sequence[int]) -> SteppingSchedule:
     """One schedule after the other, each counted from where it starts.
 
-    At a count from ``boundaries[i - 1]`` to before ``boundaries[i]`` the rate is
-    ``schedules[i](count - boundaries[i - 1])``, and before the first boundary it is
-    ``schedules[0](count)``: the meaning of ``optax.join_schedules``, as data. Held rates keep
-    their bits, ramps stay within 4 ulp. A ramp that is under way at a boundary stops there, at
-    the value that it has reached; its last step then is a stage of its own.
+    This is ``optax.join_schedules`` as data: before the first boundary the rate is
+    ``schedules[0](count)``; from ``boundaries[i - 1]`` to before ``boundaries[i]`` it is
+    ``schedules[i](count - boundaries[i - 1])``. Held rates keep their bits, ramps stay within
+    4 ulp. A boundary cuts a ramp that is under way. The last step of that ramp becomes a stage of
+    its own.
 
     Args:
-      schedules: a sequence of ``k`` single schedules. Their rates may be traced; boundaries and
-        ramps have to be known, as they say which stages there are.
+      schedules: a sequence of ``k`` single schedules. Their rates may be traced, their
+        boundaries and ramps not.
       boundaries: ``k - 1`` strictly increasing integers from 0 on, in optimizer steps.
 
     Returns:
-      A schedule of as many stages as are in force at some time, and one more for every ramp
+      A schedule of all stages that are in force at some count, and one more for every ramp
       that is cut. Stages beyond 2**31 - 1 are left out.
 
     Raises:
-      ValueError: no schedules, a wrong number or order of boundaries, a batch.
-      TypeError: something is not a schedule, or a boundary no integer.
+      ValueError: there are no schedules, the boundaries are of a wrong number or order, or a
+        schedule is a batch.
+      TypeError: something is not a schedule, or a boundary not an integer.
 
     Example:
       >>> from optax_stepping import join, manual_stepping
@@ -65,36 +67,29 @@ def join(schedules: Sequence[SteppingSchedule], boundaries: Sequence[int]) -> St
             f"{len(steps)} for {len(curves)} schedules",
             f"write {len(curves) - 1}: where each but the first starts",
         )
-    for i, (before, step) in enumerate(itertools.pairwise(steps), 1):
-        if step <= before:
-            raise bad_value(
-                "boundaries",
-                "be strictly increasing",
-                f"boundaries[{i}] = {step} after boundaries[{i - 1}] = {before}",
-                "write each step once, in ascending order",
-            )
+    check_increasing("boundaries", steps)
     return to_schedule(in_sequence(curves, steps))
 
 
 def shift(schedule: SteppingSchedule, steps: int) -> SteppingSchedule:
     """What is left of a schedule after ``steps`` steps; or, negative, the schedule after a delay.
 
-    ``shift(schedule, steps)(count)`` is ``schedule(count + steps)``, where counts below 0 read
-    as 0: during a delay the first rate holds. Held rates keep their bits, ramps stay within
-    4 ulp.
+    ``shift(schedule, steps)(count)`` is ``schedule(count + steps)``. Counts below 0 read as 0, so
+    the first rate holds during a delay. Held rates keep their bits, ramps stay within 4 ulp.
 
     Args:
       schedule: a single schedule. Its rates may be traced, its boundaries and ramps not.
-      steps: an integer, in optimizer steps, also an array of no dimensions: the ``count`` of a
-        state, say.
+      steps: an integer, in optimizer steps. An array of no dimensions is taken, such as the
+        ``count`` of a state.
 
     Returns:
-      A schedule of the stages that are in force at some time; stages beyond 2**31 - 1 are
-      left out.
+      A schedule of all stages that are in force at some count. Stages beyond 2**31 - 1 are left
+      out.
 
     Raises:
-      ValueError: a batch, traced boundaries or steps, or ``steps`` that do not fit into int32.
-      TypeError: ``schedule`` is no ``SteppingSchedule``, or ``steps`` no integer.
+      ValueError: ``schedule`` is a batch; its boundaries or ``steps`` are traced; or ``steps`` do
+        not fit into int32.
+      TypeError: ``schedule`` is not a ``SteppingSchedule``, or ``steps`` not an integer.
 
     Example:
       >>> from optax_stepping import manual_stepping, shift
@@ -109,13 +104,9 @@ def shift(schedule: SteppingSchedule, steps: int) -> SteppingSchedule:
                        ramps=[False, True, False, False])
     """
     pieces = _pieces("schedule", schedule)
-    if is_traced(steps):
-        raise bad_value(
-            "steps",
-            "be known",
-            "a traced value",
-            "shift outside jit, or call schedule(count + steps)",
-        )
+    check_known(
+        "steps", "be known", steps, [steps], "shift outside jit, or call schedule(count + steps)"
+    )
     steps = integer("steps", steps, low=-(2**31), example="1000")
     if steps >= 0:
         return to_schedule(section(pieces, steps))
@@ -130,21 +121,21 @@ def stretch(
     ``stretch(recipe, steps_per_epoch)`` turns a recipe in epochs into one in optimizer steps;
     ``stretch(schedule, Fraction(new_total_steps, old_total_steps))`` fits it to a longer or a
     shorter training. Each boundary is multiplied by the factor and rounded to a whole step, halves
-    to even. Ramps end where their stages end; rates stay as they are.
+    to even. Rates stay as they are.
 
     Args:
       schedule: a schedule, or a stack, whose members are all stretched. Rates and ramps may be
         traced, boundaries not.
       factor: a positive int, float or ``fractions.Fraction``, or an array of no dimensions. The
-        product is exact. A float means the decimal number that it prints as: 0.1 is a tenth, and
-        1 / 3 is 0.3333333333333333, for which ``Fraction(1, 3)`` is exact.
+        product is exact. A float means the decimal number that it prints as: 0.1 is a tenth.
+        For a third, write ``Fraction(1, 3)``.
 
     Returns:
       A schedule of the same number of stages. Padding stays padding.
 
     Raises:
       ValueError: ``factor`` is not positive or not finite; it leaves a stage no step, or puts a
-        boundary beyond 2**31 - 1; it or the boundaries are traced.
+        boundary beyond 2**31 - 1; or it, or the boundaries, are traced.
       TypeError: ``schedule`` is not a ``SteppingSchedule``, or ``factor`` not a real number.
 
     Example:
@@ -158,13 +149,8 @@ def stretch(
       [833, 5000, 10000, 13333]
     """
     check_schedule("schedule", schedule)
-    if is_traced(schedule.boundaries):
-        raise bad_value(
-            "schedule",
-            "have known boundaries",
-            f"the traced {schedule!r}",
-            "stretch it outside jit (its rates may be traced)",
-        )
+    write = "stretch it outside jit (its rates may be traced)"
+    check_known("schedule", "have known boundaries", schedule, [schedule.boundaries], write)
     exact = _fraction(factor)
     boundaries = known(schedule.boundaries)
     steps = [round(step * exact) for step in boundaries.ravel().tolist()]
@@ -183,8 +169,7 @@ def stretch(
 
 def _fraction(factor: Any) -> Fraction:
     """A positive factor exactly; a float as it is written."""
-    if is_traced(factor):
-        raise bad_value("factor", "be known", "a traced value", "stretch outside jit")
+    check_known("factor", "be known", factor, [factor], "stretch outside jit")
     exact = factor
     if not isinstance(factor, Fraction):
         number = real("factor", factor, "500")
@@ -219,29 +204,23 @@ def _named(boundaries: np.ndarray, index: Any) -> str:
 def _steps(boundaries: Any) -> list[int]:
     if isinstance(boundaries, np.ndarray | jax.Array) and not is_traced(boundaries):
         boundaries = plain("boundaries", boundaries, "[1000]")
-    if is_traced(boundaries) or any(map(is_traced, sequence("boundaries", boundaries, "[1000]"))):
-        raise bad_value(
-            "boundaries",
-            "be known",
-            "traced values",
-            "join outside jit, or join functions: optax.join_schedules",
-        )
+    write = "join outside jit, or join functions: optax.join_schedules"
+    check_known("boundaries", "be known", boundaries, [boundaries], write)
+    entries = sequence("boundaries", boundaries, "[1000]")
+    check_known("boundaries", "be known", boundaries, entries, write)
     return [
         integer(f"boundaries[{i}]", boundary, example="[1000]")
-        for i, boundary in enumerate(boundaries)
+        for i, boundary in enumerate(entries)
     ]
 
 
 def _pieces(name: str, schedule: Any) -> list[Piece]:
     check_schedule(name, schedule)
-    if is_traced(schedule.boundaries) or is_traced(schedule.ramps):
-        raise bad_value(
-            name,
-            "have known boundaries and ramps",
-            f"the traced {schedule!r}",
-            "build it outside jit (its rates may be traced), or join functions: "
-            "optax.join_schedules",
-        )
+    write = (
+        "build it outside jit (its rates may be traced), or join functions: optax.join_schedules"
+    )
+    parts = schedule.boundaries, schedule.ramps
+    check_known(name, "have known boundaries and ramps", schedule, parts, write)
     boundaries, rates, ramps = map(known, (schedule.boundaries, schedule.rates, schedule.ramps))
     if boundaries.ndim != 1:
         raise bad_value(

@@ -1,4 +1,4 @@
-"""Straight stretches of a table of rates: what is held or goes in a line, with its ends."""
+"""Straight stretches of a table of rates, held or sloping, with their ends."""
 
 import itertools
 
@@ -12,21 +12,20 @@ DOUBLE, SINGLE = 2.0**-49, 2.0**-21
 def straight_stretches(rates: ndarray) -> list[tuple[int, int]]:
     """The first and last counts of every straight stretch, in order; two may share an end.
 
-    First, what is held to the bit; then, in what is left, what is straight up to the noise of
-    double precision; then, of single. That hides slow curves from neighboring rates, so every
-    4th, 16th, ... rate is looked at, too. Last, it may be as large as that of the largest rate:
-    rates are differences of larger numbers.
+    Held stretches are found first, then lines up to the noise of the rates. Noise hides slow curves
+    between neighboring rates, so every 4th, 16th, ... rate is looked at, too. Last come lines with
+    the noise of the largest rate of all: some rates are differences of larger numbers.
     """
-    size = len(rates)
+    size, noise = len(rates), _noise(rates)
     free, found = np.ones(size, bool), []
     strides = [1, *itertools.takewhile(lambda n: 8 * n < size, (4**k for k in range(1, 16)))]
-    single = itertools.product([SINGLE], [True, False], strides)
-    for noise, local, stride in [(0.0, True, 1), (DOUBLE, True, 1), *single]:
+    lines = itertools.product([noise], [True, False], strides)
+    for bend, local, stride in [(0.0, True, 1), (SINGLE, True, 1), *lines]:
         new = True
-        while new:  # among the smaller rates that are left, smaller steps may be sharp ends
+        while new:  # among the smaller rates that are left, smaller bends are sharp ends
             new = []
-            for run in _runs(rates[::stride], free[::stride], noise, local):
-                first, last = _at_every_count(rates, free, run, stride, local)
+            for run in _runs(rates[::stride], free[::stride], bend, noise, local):
+                first, last = _at_every_count(rates, free, run, stride, noise, local)
                 if first < last:
                     free[first : last + 1] = False
                     new.append((first, last))
@@ -34,50 +33,47 @@ def straight_stretches(rates: ndarray) -> list[tuple[int, int]]:
     return sorted(found)
 
 
-def _runs(rates: ndarray, free: ndarray, noise: float, local: bool) -> list[tuple[int, int]]:
+def _noise(rates: ndarray) -> float:
+    """What rounding adds to second differences, relative to the rates. Fourth differences show it,
+    because curves have hardly any.
+    """
+    height, fourth = np.abs(rates[2:-2]), np.abs(np.diff(rates, 4))
+    some = (fourth > 0) & (height > 0)
+    fourth = np.minimum(fourth, height)[some] / height[some]
+    return float(np.clip(np.quantile(fourth, 0.9), DOUBLE, SINGLE)) if fourth.size else DOUBLE
+
+
+def _runs(
+    rates: ndarray, free: ndarray, bend: float, noise: float, local: bool
+) -> list[tuple[int, int]]:
     """Stretches among the ``free`` counts, by these rules:
 
-    - Second differences inside are at most ``noise``, and all rates are as close to the line
-      through the ends. In double precision they may drift from it, as those of recursions do;
-      in single, held rates are equal to the bit.
-    - The ends are sharp: the second difference there, or at the next count, is four times the
-      noise of single precision. A curve that is straight for a while does not end so. In double
-      precision, four times its own noise is enough where a curve begins or two long lines meet.
-      What is held for long, to the bit, may end in any way.
-    - A line of less than six counts has another stretch, or an end of the table, beside it:
-      where a curve turns, it is straight for so long. Two equal rates are a stretch.
+    - Inside, second differences are at most ``bend``. Held rates are equal to the bit. Others are
+      as close to the line through both ends as the noise; as recursions do, they may drift.
+    - The ends are sharp: the second difference there, or at the next count, is at least four times
+      the noise. A curve that looks straight for a while has no such ends. A long held stretch may
+      end in any way.
+    - A line of less than six counts has another stretch, or an end of the table, next to it:
+      curves are straight for so long where they turn. Two equal rates are a stretch.
 
-    The noise is relative to the largest rate of the stretch, or of all if not ``local``; that of
-    ends is relative to the largest rate of the free ones around.
+    ``bend`` is relative to the largest rate of the stretch, or of all rates if not ``local``. At
+    an end, the noise is relative to the largest free rate around.
     """
-    first, last, top = _unbent(rates, free, noise, local)
+    first, last, top = _unbent(rates, free, bend, local)
     if not first.size:
         return []
-    size, double = len(rates), noise == DOUBLE
-    length, held = last - first, rates[first] == rates[last]
-    long = length > max(8, size / 512)
-    meets = (first[1:] == last[:-1]) & long[1:] & long[:-1]
+    size, length, held = len(rates), last - first, rates[first] == rates[last]
     changes = np.flatnonzero(np.diff(free, prepend=not free[0]))
     tops = np.maximum.reduceat(np.abs(rates), changes)
     around = tops[np.searchsorted(changes, (first + last + 1) // 2, "right") - 1]
-    clear = 4 * SINGLE * (around if local else top)
-    bends = np.pad(np.diff(rates, 2), 4) if size > 2 else np.zeros(8)  # that at count c is c + 3
-
-    def sharp(end: ndarray, outwards: int, limit: int, meets: ndarray) -> ndarray:
-        here, *beyond = (bends[end + 3 + steps * outwards] for steps in range(4))
-        edge = np.maximum(np.abs(here), np.abs(beyond[0]))
-        if not double:
-            return (end == limit) | (edge > clear)
-        low, high = np.sort(np.abs(beyond), axis=0)[[0, 2]]
-        curve = (np.abs(np.sign(beyond).sum(0)) == 3) & (high <= 16 * low)
-        faint = (edge > 4 * noise * top) & (length > 1) & (curve | meets)
-        return (end == limit) | (np.abs(here) > clear) | faint
-
-    good = sharp(first, -1, 0, np.append(False, meets))
-    good &= sharp(last, 1, size - 1, np.append(meets, False))
-    good |= held & (length > max(16, size / 128))
-    allowed = noise * top * (1 + length / 4 if double else ~held / 2)
-    good &= (_off_line(rates, first, last) <= allowed) & (held | (noise > 0))
+    clear = 4 * noise * (around if local else top)
+    # The second difference at count c is bends[c + 1].
+    bends = np.pad(np.abs(np.diff(rates, 2)), 2) if size > 2 else np.zeros(4)
+    sharp_start = (first == 0) | (np.maximum(bends[first], bends[first + 1]) > clear)
+    sharp_end = (last == size - 1) | (np.maximum(bends[last + 1], bends[last + 2]) > clear)
+    good = (sharp_start & sharp_end) | (held & (length > max(16, size / 128)))
+    allowed = top * (noise * ~held / 2 + (bend > 0) * DOUBLE * length / 4)
+    good &= (_off_line(rates, first, last) <= allowed) & (held | (bend > 0))
     beside = (first == 0) | (last == size - 1) | ~free[first - 1] | ~free[(last + 1) % size]
     near = first[1:] - last[:-1] <= 1
     beside[1:] |= good[:-1] & near
@@ -89,10 +85,11 @@ def _runs(rates: ndarray, free: ndarray, noise: float, local: bool) -> list[tupl
 def _unbent(
     rates: ndarray, free: ndarray, noise: float, local: bool
 ) -> tuple[ndarray, ndarray, ndarray]:
-    """Where free rates are straight from one to the next: first and last counts, largest rate.
+    """Where second differences of free rates are at most ``noise``: first and last counts, and the
+    largest rate.
 
-    The larger the rates, the larger their noise: of what is straight to that of the largest rate
-    of all, only what is straight to that of its own is left.
+    Stretches are found with the noise of the largest rate of all, and then broken up wherever the
+    noise of their own largest rate is exceeded.
     """
     height = np.abs(rates)
     bent = np.pad(np.abs(np.diff(rates, 2)), (1, 1)) if len(rates) > 2 else np.zeros(len(rates))
@@ -132,16 +129,16 @@ def _inside(first: ndarray, last: ndarray) -> tuple[ndarray, ndarray]:
 
 
 def _at_every_count(
-    rates: ndarray, free: ndarray, run: tuple[int, int], stride: int, local: bool
+    rates: ndarray, free: ndarray, run: tuple[int, int], stride: int, noise: float, local: bool
 ) -> tuple[int, int]:
-    """A stretch of every ``stride``-th rate as far as all rates are on its line; or none, which
-    is (0, 0), if some inside are not.
+    """A stretch of every ``stride``-th rate, extended as far as all rates are on its line; or
+    (0, 0) if a rate inside it is not.
     """
     first, last = run[0] * stride, run[1] * stride
     if stride == 1:
         return run
     top = np.abs(rates[[first, last]] if local else rates).max()
-    noise = 0.0 if rates[first] == rates[last] else SINGLE / 2 * top
+    noise = 0.0 if rates[first] == rates[last] else noise / 2 * top
     slope = (rates[last] - rates[first]) / (last - first)
 
     def reach(counts: ndarray) -> int:
