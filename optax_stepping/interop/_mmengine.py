@@ -100,10 +100,12 @@ class Run(NamedTuple):
 
     def unit(self, place: str, by_epoch: bool) -> int:
         """The optimizer steps in one step of a scheduler."""
-        if by_epoch and self.steps_per_epoch is None:
+        if not by_epoch:
+            return 1
+        if self.steps_per_epoch is None:
             write = "write steps_per_epoch=len(train_dataloader), or by_epoch=False there"
             raise bad_value("steps_per_epoch", f"be given, as {place} counts epochs", None, write)
-        return self.steps_per_epoch or 1 if by_epoch else 1
+        return self.steps_per_epoch
 
     def length(self, place: str, by_epoch: bool) -> int:
         """The runner's max_epochs or max_iters."""
@@ -271,7 +273,7 @@ def _not_known(name: str, value: Any, known: Iterable[str]) -> ValueError:
 
 
 def _prepared(kind: str, s: Any, run: Run, group: dict[str, float]) -> Any:
-    """With the base rate and its bounds, and with the steps, its own, at which it acts."""
+    """The settings, with the base rate, its bounds, and the steps at which it acts."""
     s.base, s.group = group["initial_lr"], group
     s.unit = run.unit(s.place, s.by_epoch)
     own = getattr(s, "T_max", None) or getattr(s, "total_steps", None)
