@@ -247,8 +247,11 @@ def test_solvers_that_are_refused(cfg, error, message):
 )
 def test_an_older_file_has_to_say_its_warmup(mark):
     solver = "SOLVER: {BASE_LR: 0.02, MAX_ITER: 90, STEPS: [60], WARMUP_FACTOR: 0.5"
-    with pytest.raises(ValueError, match=r"maskrcnn-benchmark.*WARMUP_ITERS: 500 and WARMUP_F"):
+    with pytest.raises(ValueError, match=r"of maskrcnn-benchmark, which warms up") as refusal:
         from_detectron2(f"{mark}\n{solver}}}")
+    keys = str(refusal.value).partition("as in ")[2].removesuffix(".").replace(" and ", ", ")
+    schedule = from_detectron2(f"{mark}\nSOLVER: {{BASE_LR: 1, {keys}}}")
+    assert (schedule.boundaries[0], schedule(0)) == (500, np.float32(0.3333))
     expected = from_detectron2(f"{solver}, WARMUP_ITERS: 9}}")
     assert same(from_detectron2(f"{mark}\n{solver}, WARMUP_ITERS: 9}}"), expected)
     versioned = from_detectron2(f"VERSION: 1\n{mark}\n{solver}}}")

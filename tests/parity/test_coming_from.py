@@ -34,14 +34,11 @@ for row in (GUIDES / "coming_from.md").read_text().split("|---|\n")[1].splitline
     ROWS[have[2:].partition(":")[0]] = re.findall("`(.*?)`", have), calls
 
 
-def get_scheduler(name, optimizer, num_warmup_steps, num_training_steps):
+def get_scheduler(_, optimizer, warmup, total):
     """Hugging Face's cosine."""
 
     def share(step):
-        if step < num_warmup_steps:
-            return step / num_warmup_steps
-        progress = (step - num_warmup_steps) / (num_training_steps - num_warmup_steps)
-        return 0.5 * (1 + math.cos(math.pi * progress))
+        return min(step / warmup, 1) * cosine(max(step - warmup, 0) / (total - warmup))
 
     return lr_scheduler.LambdaLR(optimizer, share)
 
@@ -61,7 +58,7 @@ class PiecewiseLinear:
 
     @staticmethod
     def simulate_values(num_events, param_name, milestones_values):
-        return [[i, np.interp(i, *zip(*milestones_values, strict=True))] for i in range(num_events)]
+        return enumerate(np.interp(range(num_events), *zip(*milestones_values, strict=True)))
 
 
 class MultiFactorScheduler:
@@ -96,6 +93,10 @@ def linear_schedule(count):
     return 2.5e-4 * (1.0 - (count // (4 * 4)) / 976)
 
 
+def cosine(share):
+    return 0.5 * (1 + math.cos(math.pi * share))
+
+
 def called(function, total_steps):
     return np.asarray(jax.vmap(function)(jnp.arange(total_steps)), np.float64)
 
@@ -115,8 +116,8 @@ def of(formula, total_steps):
     return [formula(count) for count in range(total_steps)]
 
 
-def detectron2_cosine(count):
-    share = 0.5 * (1 + math.cos(math.pi * max(count, 1000) / 9000))
+def detectron2(count):
+    share = cosine(max(count, 1000) / 9000)
     return 0.001 * (share if count >= 1000 else 1e-3 + (share - 1e-3) * count / 1000)
 
 
@@ -134,14 +135,11 @@ def paddle_detection(count):
 def yolox(count, epoch=1849):
     if count < 5 * epoch:
         return 0.01 * ((count + 1) / (5 * epoch)) ** 2
-    share = (min(count, 285 * epoch) - 5 * epoch) / (285 * epoch)
-    return 0.0005 + 0.0095 * 0.5 * (1 + math.cos(math.pi * share))
+    return 0.0005 + 0.0095 * cosine((min(count, 285 * epoch) - 5 * epoch) / (285 * epoch))
 
 
 def maxtext(count):
-    if count < 100:
-        return 3e-5 * count / 100
-    return 3e-5 * (1 if count < 900 else 1 - 0.9 * (count - 900) / 99)
+    return 3e-5 * min(count / 100, 1, 1 - 0.9 * (count - 900) / 99)
 
 
 THEIRS = {
@@ -157,7 +155,7 @@ THEIRS = {
     "ignite": lambda s: np.interp(range(5000), *zip(*s["milestones_values"], strict=True)),
     "MXNet": lambda s: of(lambda count: MultiFactorScheduler([1000, 2000], 0.1, 0.4, 500)(count + 1), 3000),
     "TF Object Detection API": lambda s: of(lambda c: object_detection_cosine(c, 0.002, 0.0002, 1000, 100, 0), 900),
-    "Detectron2": lambda s: of(detectron2_cosine, 9000),
+    "Detectron2": lambda s: of(detectron2, 9000),
     "fvcore, Detectron2's LazyConfigs": lambda s: of(lambda c: 0.02 * s["lr_multiplier"](c / 90_000), 90_000),
     "Caffe": lambda s: of(lambda count: 0.01 * (1 - count / 20_000) ** 0.9, 20_000),
     "Darknet": lambda s: of(lambda count: darknet(count + 1), 500_200),
