@@ -1,6 +1,7 @@
 """The command line: ``python -m optax_stepping``."""
 
 import argparse
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -33,10 +34,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         _show(options)
     except (ValueError, TypeError, ImportError, OSError) as error:
-        # The functions name their arguments, which are options here.
-        message = str(error).replace("tolerance=", "--tolerance ")
-        message = message.replace("total_steps=", "--total-steps ")
+        # Arguments of the functions are options here, but not those of a call to write in Python.
+        message = re.sub(r"(?<=write )(tolerance|total_steps)=", _option, str(error))
         parser.exit(2, f"{parser.prog} show: error: {message}\n")
+
+
+def _option(argument: re.Match[str]) -> str:
+    return f"--{argument[1].replace('_', '-')} "
 
 
 def _make_parser() -> argparse.ArgumentParser:

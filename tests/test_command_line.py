@@ -134,6 +134,14 @@ def test_show_a_curve(option, text, more, advice, capsys, tmp_path):
     assert capsys.readouterr().out.splitlines()[-1].split()[2] == end
 
 
+def test_calls_to_write_in_python_keep_their_arguments(capsys, tmp_path):
+    path = tmp_path / "solver.prototxt"
+    path.write_text('base_lr: 0.01 lr_policy: "poly" power: 0.9 max_iter: 20000')
+    with pytest.raises(SystemExit):
+        main(["show", "--pipeline-config", str(path)])
+    assert ", total_steps=20000, tolerance=1e-3)" in capsys.readouterr().err
+
+
 def test_the_length_of_training_of_a_config(capsys, tmp_path):
     path = tmp_path / "pipeline.config"
     path.write_text(

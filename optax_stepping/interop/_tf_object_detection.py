@@ -74,7 +74,7 @@ def from_tf_object_detection(
             return _manual_steps(fields, total_steps)
         if length is not None and length > MAX_STEPS:
             must = f"be at most {MAX_STEPS} steps long"
-            raise bad_value("training", must, length, "say how long it is, as in total_steps=90000")
+            raise bad_value("training", must, length, "write total_steps=90000, say")
         with np.errstate(all="ignore"):  # what is not finite is refused
             if length is None:
                 return _stairs(fields)
@@ -137,7 +137,7 @@ def _stairs(fields: SimpleNamespace) -> SteppingSchedule:
     rates[np.float32(rates) == 0] = 0.0
     ends = (np.diff(rates) == 0) & (starts[1:] > begin) | (starts[1:] > INT32_MAX)
     if not fields.staircase or not ends.any():
-        raise ValueError("it has no end; say how long the training is, as in total_steps=90000.")
+        raise ValueError("it has no end; write total_steps=90000, say, the steps of the training.")
     kept = int(ends.argmax()) + 1
     return to_schedule(list(map(Piece, starts[:kept].tolist(), rates[:kept].tolist())))
 
