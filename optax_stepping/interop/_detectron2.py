@@ -32,16 +32,16 @@ def from_detectron2(cfg: Any, *, tolerance: float | None = None) -> SteppingSche
       cfg: the config, its ``SOLVER``, a mapping of either form; or the path or the text of a
         YAML config, which may have a ``_BASE_`` (needs ``optax-stepping[detectron2]``).
       tolerance: the largest error of a curve, relative to the largest rate, as in
-        :func:`optax_stepping.from_table`. Steps and lines are exact without.
+        :func:`optax_stepping.from_table`. Steps and lines are exact without it.
 
     Returns:
-      The schedule, in iterations. After ``MAX_ITER`` of them the last rate holds. A warning
-      names ``STEPS`` that lie beyond it.
+      The schedule, in iterations. After ``MAX_ITER`` iterations the last rate holds. A warning
+      names ``STEPS`` beyond ``MAX_ITER``.
 
     Raises:
       ValueError: a malformed value or file, a curve without a ``tolerance``, a config of another
-        project (told by keys about rates, steps, epochs or warmup that Detectron2 does not have,
-        or by ``MODEL.WEIGHT`` without a warmup, as in maskrcnn-benchmark).
+        project. Its signs are keys about rates, steps, epochs or warmup that Detectron2 does
+        not have, and ``MODEL.WEIGHT`` without a warmup, as in maskrcnn-benchmark.
       TypeError: ``cfg`` is not a config, or a value of the wrong kind.
 
     Example:

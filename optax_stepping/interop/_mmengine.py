@@ -32,14 +32,14 @@ def from_mmengine(
 
     Every scheduler of MMEngine for learning rates (``mmengine/optim/scheduler``), and
     MMDetection's ``QuadraticWarmupLR``, is stepped as the runner steps it: each goes on from the
-    rate that it finds, milestones count from ``begin``, a linear warmup reaches its end at
-    ``end - 1``. Schedulers of momentum and weight decay are left out. Types may be names, scoped
-    names (``"mmdet.QuadraticWarmupLR"``) or classes. Compared with the real schedulers, stepped.
+    rate that it finds, milestones count from ``begin``, and a linear warmup ends at ``end - 1``.
+    Schedulers of momentum and weight decay are ignored. Types may be names, scoped names
+    (``"mmdet.QuadraticWarmupLR"``) or classes. Tests compare it with the real schedulers.
 
     A mapping with a ``policy`` is MMCV's ``lr_config`` (``mmcv/runner/hooks/lr_updater.py`` of
-    MMCV 1): each of its policies, with each warmup. ``by_epoch`` is True unless written, as with
-    MMCV's ``EpochBasedRunner``; under an ``IterBasedRunner``, write ``by_epoch=False``. Compared
-    with its formulas.
+    MMCV 1), with any of its policies and warmups. ``by_epoch`` is True by default, as in MMCV's
+    ``EpochBasedRunner``; for an ``IterBasedRunner``, write ``by_epoch=False``. Tests compare it
+    with MMCV's formulas.
 
     Args:
       param_scheduler: the config's list of dicts, or one of them; or an ``lr_config``. None is a
@@ -50,8 +50,8 @@ def from_mmengine(
       total_steps: the number of optimizer steps in the training, after which the last rate holds.
         Needed where the config leaves an end to the runner. Without it, a decay without an end
         goes on until float32 underflows.
-      tolerance: what curved stretches may be off by, relative to the largest rate; see
-        :func:`optax_stepping.from_table`. What changes by epoch is exact without it.
+      tolerance: the largest error of a curve, relative to the largest rate, as in
+        :func:`optax_stepping.from_table`. Rates that change once an epoch are exact without it.
 
     Returns:
       The schedule, in optimizer steps.
@@ -60,7 +60,7 @@ def from_mmengine(
       ValueError: a scheduler that follows a metric (the message has Optax's call), an unknown one,
         unknown or missing settings, settings that MMEngine or MMCV fails on, a curve without a
         ``tolerance``.
-      TypeError: no mappings, or a setting of another kind.
+      TypeError: the config is not made of dicts, or a setting is of a wrong kind.
 
     Example:
       >>> from optax_stepping import interop

@@ -34,10 +34,11 @@ def from_tf_object_detection(
     Args:
       config: the text of the file, or its path. At most a million characters.
       total_steps: the length of training, in optimizer steps, after which the last rate holds.
-        By default the ``num_steps`` of the file's train_config, or a cosine's ``total_steps``.
-        Without any, stairs run on until float32 underflows. Steps by hand need none.
+        By default, the ``num_steps`` of the file's train_config, or a cosine's ``total_steps``.
+        An exponential staircase without a length runs on until float32 underflows. Manual steps
+        need no length.
       tolerance: the largest error of a curve, relative to the largest rate, as in
-        :func:`optax_stepping.from_table`. Steps, stairs and lines are exact without.
+        :func:`optax_stepping.from_table`. Steps, stairs and lines are exact without it.
 
     Returns:
       The schedule, in steps of the optimizer.

@@ -24,15 +24,15 @@ def from_torch(
 ) -> SteppingSchedule:
     """The schedule of a PyTorch scheduler, read by stepping a copy of it.
 
-    Takes every class of ``torch.optim.lr_scheduler`` but ``ReduceLROnPlateau``, and ``SWALR``; your
-    own subclasses; chains and sequences of them; fresh, half-run or restored. The rate at count
-    ``c`` is the one in ``optimizer.param_groups`` after ``c`` optimizer steps. The rates become
-    stages as in :func:`optax_stepping.from_table`.
+    It takes ``SWALR`` and every class of ``torch.optim.lr_scheduler`` except
+    ``ReduceLROnPlateau``; your own subclasses; chains and sequences of them; fresh, half-run or
+    restored. The rate at count ``c`` is the one in ``optimizer.param_groups`` after ``c``
+    optimizer steps. The rates become stages as in :func:`optax_stepping.from_table`.
 
     Your scheduler, optimizer and model stay as they are. The copy has the numbers of the
-    optimizer's groups, but no parameters. The functions of a ``LambdaLR`` are copied with their
-    closures, callable objects and the objects of bound methods with their attributes. Only what
-    these change elsewhere, such as a global variable, changes for you, too.
+    optimizer's groups, but no parameters. The functions of a ``LambdaLR`` are copied too, with
+    their closures and objects. Only if they change something else, such as a global variable, you
+    see that change.
 
     Args:
       scheduler: the scheduler, or Lightning's dict of one, with ``"interval"`` (``"epoch"`` if left
@@ -47,15 +47,15 @@ def from_torch(
       tolerance: for curved rates, as in :func:`optax_stepping.from_table`.
 
     Returns:
-      The schedule, in optimizer steps. Of a half-run scheduler, the counts before now read as the
-      rate in force now. Now is ``last_epoch * steps_per_epoch``; with ``warmup``, its
-      ``last_epoch``.
+      The schedule, in optimizer steps. If the scheduler is half-run, earlier counts have the rate
+      in force now. Now is ``last_epoch * steps_per_epoch``; with ``warmup``, its ``last_epoch``.
 
     Raises:
       ValueError: a scheduler that follows a metric (``ReduceLROnPlateau``, Lightning's
         ``"monitor"``); a ``total_steps`` that the scheduler has already reached, or cannot reach;
         curved rates without a ``tolerance``; no such group.
-      TypeError: what is no PyTorch scheduler; see :func:`optax_stepping.from_function`.
+      TypeError: ``scheduler`` is not a PyTorch scheduler. For functions, see
+        :func:`optax_stepping.from_function`.
 
     Example:
       >>> from types import SimpleNamespace
