@@ -1,7 +1,7 @@
 """Schedules of other frameworks, with the same rate at every step.
 
-No other framework is imported. A copy of a PyTorch scheduler is stepped. Other recipes are read, and
-the formulas of their framework are stepped.
+No other framework is imported. A copy of a PyTorch scheduler is stepped. Other recipes are read and
+stepped by the formulas of their framework.
 """
 
 from optax_stepping.interop._detectron2 import from_detectron2
