@@ -111,9 +111,3 @@ def test_it_costs_nothing_when_off():
         assert len(instructions) > 5
         programs.append(sorted(instructions))
     assert programs[0] == programs[1]
-
-
-@pytest.mark.parametrize("thing", [None, 0.1, (1, 2, 3), lambda count: 0.1])
-def test_only_schedules(thing):
-    with pytest.raises(TypeError, match="schedule must be a SteppingSchedule, got"):
-        check(thing)

@@ -161,42 +161,6 @@ def test_arithmetic():
     np.testing.assert_array_equal(batch.rates, 2 * stack([OURS, OURS]).rates)
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        lambda s: s * "a",
-        lambda s: s * None,
-        lambda s: s * True,
-        lambda s: s * s,
-        lambda s: 2 / s,
-        lambda s: s + s,
-        lambda s: -s,
-        len,
-        iter,
-        lambda s: s[0],
-        lambda s: s < s,
-    ],
-)
-def test_what_a_tuple_did_is_an_error(wrong):
-    with pytest.raises(TypeError):
-        wrong(OURS)
-
-
-@pytest.mark.not_under("JAX_ENABLE_X64", reason="shows float32")
-@pytest.mark.parametrize(
-    ("factor", "message"),
-    [
-        (float("nan"), "factor must be finite, got nan"),
-        (np.ones(3), r"factor must be a scalar, got shape \(3,\)"),
-        (1e39, r"factor must fit into float32, got 1e\+39"),
-        (1e-46, "makes rates"),
-    ],
-)
-def test_bad_factors(factor, message):
-    with pytest.raises(ValueError, match=message):
-        OURS * factor
-
-
 def importers():
     class Halving(SimpleNamespace):
         def step(self):

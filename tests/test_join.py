@@ -99,38 +99,6 @@ def test_what_is_left_needs_little_room():
 PLAN = manual_stepping([10], [0.2, 0.1])
 
 
-@pytest.mark.parametrize(
-    ("call", "error", "message"),
-    [
-        (lambda: join([], []), ValueError, "schedules must not be empty"),
-        (lambda: join(PLAN, []), TypeError, "schedules must be a list"),
-        (lambda: join([PLAN, 0.1], [5]), TypeError, r"schedules\[1\] must be a SteppingSchedule"),
-        (lambda: join([PLAN, PLAN], []), ValueError, "got 0 for 2 schedules; write 1"),
-        (lambda: join([PLAN] * 3, [7, 7]), ValueError, r"boundaries\[1\] = 7 after"),
-        (lambda: join([PLAN] * 2, [-1]), ValueError, r"boundaries\[0\] must not be negative"),
-        (
-            lambda: join([PLAN] * 2, [0.5]),
-            TypeError,
-            r"boundaries\[0\] must be an integer, got 0.5",
-        ),
-        (
-            lambda: join([stack([PLAN])] * 2, [5]),
-            ValueError,
-            r"schedules\[0\] must be one schedule",
-        ),
-        (lambda: shift(PLAN, 0.5), TypeError, "steps must be an integer, got 0.5"),
-        (lambda: shift(PLAN, 2**31), ValueError, "steps must fit into int32"),
-        (lambda: shift(0.1, 3), TypeError, "schedule must be a SteppingSchedule, got 0.1"),
-        (lambda: shift(stack([PLAN]), 3), ValueError, "members from unstack"),
-        (lambda: jax.jit(lambda s: shift(s, 3)(1))(PLAN), ValueError, "known boundaries and ramps"),
-        (lambda: jax.jit(lambda n: shift(PLAN, n)(1))(3), ValueError, "steps must be known"),
-    ],
-)
-def test_errors(call, error, message):
-    with pytest.raises(error, match=message):
-        call()
-
-
 @pytest.mark.parametrize(("ramp", "last"), [(False, 3.0), (True, 3.5)])
 def test_what_is_delayed_beyond_int32_ends_there(ramp, last):
     plan = manual_stepping([10, 20, INT32_MAX], [1, 2, 3, 4], interpolate=[False, False, ramp])
@@ -161,25 +129,6 @@ def test_a_ramp_that_is_cut_is_rounded_once(length, data):
 def test_a_delay_of_one_step_holds_the_first_rate():
     late = shift(manual_stepping([4], [0.0, 1.0], warmup=True), -1)
     assert late(np.arange(7)).tolist() == [0, 0, 0.25, 0.5, 0.75, 1, 1]
-
-
-@pytest.mark.parametrize("field", ["boundaries", "ramps"])
-def test_traced_boundaries_or_ramps_are_refused(field):
-    @jax.jit
-    def shifted(leaf):
-        return shift(PLAN.replace(**{field: leaf}), 3).rates
-
-    with pytest.raises(ValueError, match="schedule must have known boundaries and ramps"):
-        shifted(getattr(PLAN, field))
-
-
-def test_messages_show_where():
-    with pytest.raises(ValueError, match=r"got boundaries\[2\] = 5 after boundaries\[1\] = 7; w"):
-        join([PLAN] * 4, [3, 7, 5])
-    with pytest.raises(ValueError, match=r"got a batch of shape \(2, 3\); take"):
-        shift(stack([stack([PLAN] * 3)] * 2), 3)
-    with pytest.raises(ValueError, match=r"steps must be at least -2147483648, got -2147483649"):
-        shift(PLAN, -(2**31) - 1)
 
 
 def half_to_even(number):

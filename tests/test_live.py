@@ -21,7 +21,6 @@ from optax.schedules import StatefulSchedule
 from oracle import enable_x64
 
 from optax_stepping import (
-    SteppingSchedule,
     SteppingState,
     describe,
     get_state,
@@ -370,6 +369,22 @@ def test_the_words_of_a_path_in_their_order(tree):
         assert [get_state(edited, other).rate for other in names] == expected
 
 
+@jax.tree_util.register_pytree_with_keys_class
+class Pair(tuple):
+    """A node whose keys are of a kind of their own."""
+
+    def tree_flatten_with_keys(self):
+        return tuple(zip(("first", "second"), self, strict=True)), None
+
+    @classmethod
+    def tree_unflatten(cls, _, leaves):
+        return cls(leaves)
+
+
+def test_states_below_keys_of_any_kind():
+    assert get_state(Pair(link.init(None) for link in LINKS[:2]), "second").rate == 0.5
+
+
 @pytest.mark.parametrize(
     ("tree", "name", "error", "message"),
     [
@@ -414,15 +429,7 @@ BOTH = jax.vmap(lambda s: scale_by_stepping(s).init(None))(stack([DECAY, DECAY /
         (jax.tree.map(lambda leaf: jnp.stack([leaf] * 3), BOTH), stack([stack([DECAY] * 2)]), ValueError, r"\(3, 2\) of the state, got \(1, 2\)"),
         (jax.tree.map(lambda leaf: jnp.stack([leaf] * 3), BOTH), DECAY, ValueError, r"batch shape \(3, 2\), as the members"),
         (BOTH, DECAY, ValueError, r"a stack of batch shape \(2,\), as the members .* got one schedule; write stack"),
-        (STATE, SteppingSchedule(None, DECAY.rates, DECAY.ramps), TypeError, "have an array as boundaries, got None"),
-        (STATE, SteppingSchedule(DECAY.boundaries, [0.1, 0.2, 0.3], DECAY.ramps), TypeError, r"array as rates, got \[0.1"),
-        (STATE, DECAY.replace(rates=DECAY.rates[1:]), ValueError, r"rates of shape \(3,\).*got \(2,\) and \(2,\)"),
-        (STATE, DECAY.replace(ramps=DECAY.ramps[None]), ValueError, r"got \(3,\) and \(1, 2\)"),
-        (STATE, DECAY.replace(boundaries=np.array(3)), ValueError, "a dimension of stages"),
-        (STATE, DECAY.replace(boundaries=[3.5, 8.5]), TypeError, "have integers as boundaries, got float"),
-        (STATE, SteppingSchedule(DECAY.boundaries, jnp.arange(3), DECAY.ramps), TypeError, "have floats as rates, got int"),
         (STATE, DECAY.replace(ramps=jnp.zeros(2, int)), TypeError, "have bools as ramps, got int"),
-        (STATE, DECAY.replace(ramps=jnp.zeros(2)), TypeError, "have bools as ramps, got float"),
         (STATE._replace(rates=None), DECAY, TypeError, "schedule of the state must have an array as rates"),
         (STATE._replace(ramps=STATE.ramps[1:]), DECAY, ValueError, "schedule of the state must have rates of shape"),
         (jax.tree.map(lambda leaf: leaf.astype("f4"), STATE), DECAY, TypeError, "the state must have integers as boundaries, got float"),

@@ -115,6 +115,25 @@ def test_built_inside_of_transformations():
     np.testing.assert_array_equal(swept, np.float32([0.05, 0.025]))
 
 
+MADE = {
+    "lists": lambda: manual_stepping([3], [1, 2]),
+    "no boundaries": lambda: manual_stepping([], [1.0]),
+    "arrays": lambda: manual_stepping(np.array([3, 9]), np.ones(3), warmup_steps=2),
+    "inside jit": lambda: jax.jit(lambda: manual_stepping([3], [1, 2]))(),
+    "of tracers": lambda: jax.jit(lambda b, r: manual_stepping(b, r, warmup_steps=b[0] - 2))(
+        jnp.array([3]), 2.0 * jnp.ones(2)
+    ),
+}
+
+
+@pytest.mark.not_under("JAX_ENABLE_X64", reason="shows float32")
+@pytest.mark.parametrize("how", MADE)
+def test_leaves_are_strongly_typed_arrays(how):
+    leaves = jax.tree.leaves(MADE[how]())
+    assert all(isinstance(leaf, jax.Array) and not leaf.weak_type for leaf in leaves)
+    assert [leaf.dtype for leaf in leaves] == [jnp.int32, jnp.float32, jnp.bool_]
+
+
 def test_shard_map_and_replication():
     mesh = Mesh(jax.devices("cpu")[:8], "i")
     counts = jnp.arange(16)

@@ -247,55 +247,6 @@ def test_every_integer_dtype(dtype):
             assert_rates(schedule, [count], jitted(jnp.asarray(scalar)))
 
 
-@pytest.mark.parametrize(
-    ("count", "words"),
-    [
-        (None, "None of type NoneType"),
-        ("3", "'3' of type str"),
-        ([0, 1], "of type list"),
-        (True, "dtype, got bool"),
-        (np.True_, "dtype, got bool"),
-        (1j, "of type complex"),
-        (np.complex64(1), "dtype, got complex64"),
-        (np.array(["a"]), "integer or floating dtype"),
-        (jnp.array([True]), "dtype, got bool"),
-        (jnp.array(1j), "dtype, got complex"),
-    ],
-)
-def test_other_counts_are_refused(count, words):
-    schedule = manual_stepping([10], [0.1, 0.01])
-    with pytest.raises(TypeError, match=f"count must .*{words}"):
-        schedule(count)
-
-
-def test_a_batch_is_refused_outside_of_vmap():
-    batch = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), CASES["steps"])
-    with pytest.raises(ValueError, match=r"batch of schedules .*jax\.vmap"):
-        batch(3)
-
-
-@pytest.mark.parametrize(
-    ("field", "leaf", "error", "words"),
-    [
-        ("rates", jnp.array([0.1]), ValueError, r"\(4,\).*for its 3 boundaries, got \(1,\)"),
-        ("boundaries", jnp.array([5]), ValueError, "for its 1 boundaries"),
-        ("ramps", jnp.array(True), ValueError, r"got \(4,\) and \(\)"),
-        (
-            "boundaries",
-            jnp.array([1.0, 2.0, 3.0]),
-            TypeError,
-            "have integers as boundaries, got float",
-        ),
-        ("ramps", jnp.array([0, 1, 0.5]), TypeError, "have bools as ramps, got float"),
-    ],
-)
-def test_leaves_that_do_not_go_together_are_refused(field, leaf, error, words):
-    schedule = CASES["steps"].replace(**{field: leaf})
-    for count in (3, jnp.arange(3)):
-        with pytest.raises(error, match=words):
-            schedule(count)
-
-
 def test_under_x64():
     """float64 rates, exact counts, and still no new dtype; in a process of its own."""
     code = """

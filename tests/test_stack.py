@@ -5,7 +5,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from oracle import same
@@ -114,51 +113,6 @@ def test_pad_and_unpad():
     assert pad(stack(MEMBERS), 9).rates.shape == (6, 9)
 
 
-@pytest.mark.parametrize(
-    ("call", "error", "message"),
-    [
-        (lambda: stack([]), ValueError, "schedules must not be empty"),
-        (lambda: stack(MEMBERS[0]), TypeError, "schedules must be a list"),
-        (lambda: stack(iter(MEMBERS)), TypeError, "schedules must be a list"),
-        (
-            lambda: stack([MEMBERS[0], 0.1]),
-            TypeError,
-            r"schedules\[1\] must be .* got 0\.1 of type float",
-        ),
-        (
-            lambda: stack([optax.constant_schedule(0.1)]),
-            TypeError,
-            r"schedules\[0\] must be a Stepping",
-        ),
-        (lambda: stack(MEMBERS, num_stages=3), ValueError, "num_stages must be at least 5"),
-        (lambda: stack(MEMBERS, num_stages=7.5), TypeError, "num_stages must be an integer"),
-        (
-            lambda: stack([MEMBERS[0], stack(MEMBERS)]),
-            ValueError,
-            r"one batch shape, got \(\).*\(6,\)",
-        ),
-        (
-            lambda: stack(
-                [
-                    MEMBERS[1],
-                    MEMBERS[1].replace(rates=MEMBERS[1].rates.astype(jnp.bfloat16)),
-                ]
-            ),
-            TypeError,
-            r"one dtype, got float\d+ .* bfloat16 in schedules\[1\]",
-        ),
-        (lambda: unstack(MEMBERS[0]), ValueError, "batch must have a batch axis"),
-        (lambda: unstack([MEMBERS[0]]), TypeError, "batch must be a SteppingSchedule"),
-        (lambda: pad(MEMBERS[1], 4), ValueError, "must be at least 5, the stages"),
-        (lambda: pad(0.1, 4), TypeError, "schedule must be a SteppingSchedule"),
-        (lambda: unpad(stack(MEMBERS)), ValueError, r"got a batch of shape \(6,\)"),
-    ],
-)
-def test_errors(call, error, message):
-    with pytest.raises(error, match=message):
-        call()
-
-
 def quadratic_run(schedule):
     """Final loss of a small regression, and the rates that were used."""
     inputs = jnp.linspace(-1, 1, 12).reshape(4, 3)
@@ -189,18 +143,3 @@ def test_a_vmapped_sweep_is_the_separate_runs():
         loss, alone = jax.jit(quadratic_run)(member)
         np.testing.assert_array_equal(rates[i], alone)
         np.testing.assert_allclose(losses[i], loss, rtol=0, atol=1e-6)
-
-
-def test_batches_of_batches_are_shown_by_shape():
-    two_by = [stack([stack(MEMBERS[:1] * n)] * 2) for n in (3, 4)]
-    with pytest.raises(
-        ValueError, match=r"got \(2, 3\) in schedules\[0\] and \(2, 4\) in schedules"
-    ):
-        stack(two_by)
-    with pytest.raises(ValueError, match=r"got a batch of shape \(2, 3\); take its members"):
-        unpad(two_by[0])
-
-
-def test_room_for_no_stage():
-    with pytest.raises(ValueError, match="num_stages must be positive, got 0"):
-        pad(MEMBERS[0], 0)
