@@ -5,6 +5,7 @@ from fractions import Fraction
 
 import jax
 import numpy as np
+from hypothesis import strategies as st
 
 from optax_stepping import manual_stepping
 
@@ -75,6 +76,20 @@ def random_schedule(rng, num_boundaries=4):
     boundaries = np.cumsum(rng.integers(1, 1000, num_boundaries))
     ramps = rng.random(num_boundaries) < 0.5
     return manual_stepping(boundaries, rng.random(num_boundaries + 1) + 0.01, interpolate=ramps)
+
+
+STEPS, RATES = st.integers(1, 2**31 - 1), st.floats(-1, 1, width=16)
+
+
+@st.composite
+def schedules(draw, steps=STEPS, rates=RATES, sizes=(0, 4)):
+    """Any schedules with so many boundaries."""
+    low, high = sizes
+    boundaries = draw(st.lists(steps, min_size=low, max_size=high, unique=True).map(sorted))
+    n = len(boundaries)
+    rates = draw(st.lists(rates, min_size=n + 1, max_size=n + 1))
+    ramps = draw(st.lists(st.booleans(), min_size=n, max_size=n))
+    return manual_stepping(boundaries, rates, interpolate=ramps)
 
 
 def same(a, b):

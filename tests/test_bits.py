@@ -50,13 +50,9 @@ def real_rates(batch, counts):
     through_zero = ramps & (np.sign(first) * np.sign(target) < 0)
     larger = np.maximum(abs(first), abs(target))
     scale = np.maximum(np.where(through_zero, larger, abs(exact)), np.finfo(np.float32).tiny)
-    return (
-        exact,
-        scale,
-        ramps & (counts != starts),
-        np.minimum(first, target),
-        np.maximum(first, target),
-    )
+    on_ramps = ramps & (counts != starts)
+    low = np.where(on_ramps, np.minimum(first, target), exact)
+    return exact, scale, on_ramps, low, np.where(on_ramps, np.maximum(first, target), exact)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -74,9 +70,7 @@ def test_a_million_pairs_in_every_mode(seed, backend):
     # Results below the smallest normal number are flushed to 0 by most processors.
     assert error[abs(exact) >= np.finfo(np.float32).tiny].max() <= 4
     assert abs(expected - exact)[abs(exact) < np.finfo(np.float32).tiny].max() <= TINY
-    ramping_low = np.where(on_ramps, low, exact)
-    ramping_high = np.where(on_ramps, high, exact)
-    assert ((expected >= ramping_low) & (expected <= ramping_high)).all()
+    assert ((expected >= low) & (expected <= high)).all()
 
     over_both = jax.jit(jax.vmap(jax.vmap(call, (None, 0))))(batch, on_device)
     np.testing.assert_array_equal(over_both, expected)
@@ -85,21 +79,16 @@ def test_a_million_pairs_in_every_mode(seed, backend):
     scanned = jax.jit(jax.vmap(lambda s, c: jax.lax.scan(lambda _, k: (0, s(k)), 0, c)[1]))
     np.testing.assert_array_equal(scanned(batch, on_device), expected)
 
-    members = range(0, NUM_SCHEDULES, 1 if seed == 0 else 50)
     jitted_map = jax.jit(lambda s, c: jax.lax.map(s, c))
-    for i in members:
+    for i in range(0, NUM_SCHEDULES, 1 if seed == 0 else 50):
         schedule = jax.tree.map(lambda leaf, i=i: leaf[i], batch)
-        row = on_device[i]
-        np.testing.assert_array_equal(schedule(row), expected[i])
-        np.testing.assert_array_equal(jax.vmap(schedule)(row), expected[i])
+        row, rates = on_device[i], [schedule(on_device[i]), jax.vmap(schedule)(on_device[i])]
         if i % 50 == 0:
-            np.testing.assert_array_equal(schedule(row.reshape(8, 4, 32)).ravel(), expected[i])
-            np.testing.assert_array_equal(jax.jit(schedule)(row), expected[i])
-            np.testing.assert_array_equal(jitted_map(schedule, row), expected[i])
-            one_by_one = [schedule(int(count)) for count in counts[i, :32]]
-            np.testing.assert_array_equal(np.stack(one_by_one), expected[i, :32])
-            one_by_one = [jax.jit(schedule)(count) for count in row[:8]]
-            np.testing.assert_array_equal(np.stack(one_by_one), expected[i, :8])
+            rates += [schedule(row.reshape(8, 4, 32)).ravel(), jax.jit(schedule)(row)]
+            rates += [jitted_map(schedule, row), [schedule(int(count)) for count in counts[i, :32]]]
+            rates += [[jax.jit(schedule)(count) for count in row[:8]]]
+        for actual in rates:
+            np.testing.assert_array_equal(np.stack(actual), expected[i, : len(actual)])
 
 
 @pytest.mark.parametrize("num_boundaries", [0, 1, 2, 7, 11, 12, 13, 16, 31, 32, 33, 200])
@@ -138,13 +127,8 @@ def test_sharded_and_mapped_over_devices():
             spread = jax.device_put(counts[i], sharding)
             np.testing.assert_array_equal(on_all(spread), expected[i])
             np.testing.assert_array_equal(jax.jit(on_all)(spread), expected[i])
-        over = shard_map(
-            lambda s, c: s(c),
-            mesh=meshes[0],
-            in_specs=(P(), P("i")),
-            out_specs=P("i"),
-            check_vma=False,
-        )
+        specs = {"in_specs": (P(), P("i")), "out_specs": P("i")}
+        over = shard_map(lambda s, c: s(c), mesh=meshes[0], check_vma=False, **specs)
         np.testing.assert_array_equal(jax.jit(over)(schedule, counts[i]), expected[i])
 
 
@@ -198,29 +182,3 @@ def test_ramps_below_the_smallest_normal_number(rates):
     steps = np.diff(actual) * np.sign(rates[1] - rates[0])
     assert (steps >= 0).all()
     assert np.asarray([schedule(int(count)) for count in counts]).tobytes() == actual.tobytes()
-
-
-def test_a_bound_for_approximate_division():
-    """What a GPU's reciprocal (2 ulp at most) does to the result, emulated: nothing to speak of,
-    because the fine part of the slope is computed from what the coarse part really is.
-    """
-    rng = np.random.default_rng(3)
-    worst = 0.0
-    for _ in range(2000):
-        f = np.float32
-        low, high = sorted(f(10.0 ** rng.uniform(-9, 0, 2)))
-        length = int(2.0 ** rng.uniform(0, 31))
-        steps = int(rng.integers(0, length))
-        exact = float(low) + (float(high) - float(low)) * steps / length
-        height, share = f(high - low), f(1) / f(length)
-        lost = f(f(high - height) - low)
-        for off in (-2, 2):
-            approximate = f(share + off * np.spacing(share))
-            slope = f(f(f(0.995) * height) * approximate)
-            coarse = (slope.view(np.uint32) & np.uint32(0xFFFF0000)).view(f)
-            rest = f(f(height - coarse * f(length & ~0xFFFF)) - coarse * f(length & 0xFFFF))
-            fine = f(f(rest + lost) * approximate)
-            inner = f(coarse * f(steps & 0xFFFF) + f(fine * f(steps)))
-            rate = f(low + f(coarse * f(steps & ~0xFFFF) + inner))
-            worst = max(worst, abs(float(rate) - exact) / float(np.spacing(f(exact))))
-    assert worst <= 2.1

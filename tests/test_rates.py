@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from oracle import assert_rates, counts_around, exact_rate, schedule_arguments, ulps
+from oracle import assert_rates, counts_around, exact_rate, schedule_arguments, schedules, ulps
 
 from optax_stepping import manual_stepping
 
@@ -88,16 +88,11 @@ NORMAL = st.floats(2.0**-100, 2.0**100, width=32)
 RATES = st.one_of(NORMAL, NORMAL.map(lambda rate: -rate), st.just(0.0))
 
 
-@st.composite
-def schedules(draw, num_boundaries=4):
-    n, steps = num_boundaries, st.integers(1, 50) | st.integers(1, INT32_MAX)
-    boundaries = draw(st.lists(steps, min_size=n, max_size=n, unique=True).map(sorted))
-    rates = draw(st.lists(RATES, min_size=n + 1, max_size=n + 1))
-    ramps = draw(st.lists(st.booleans(), min_size=n, max_size=n))
-    return manual_stepping(boundaries, rates, interpolate=ramps)
+STEPS = st.integers(1, 50) | st.integers(1, INT32_MAX)
+SCHEDULES = schedules(STEPS, RATES, sizes=(4, 4))
 
 
-@given(schedules(), st.lists(st.integers(-3, INT32_MAX), min_size=8, max_size=8), st.data())
+@given(SCHEDULES, st.lists(st.integers(-3, INT32_MAX), min_size=8, max_size=8), st.data())
 def test_any_schedule_at_any_count(schedule, counts, data):
     for boundary in np.asarray(schedule.boundaries).tolist():
         counts.append(min(boundary + data.draw(st.integers(-3, 3)), INT32_MAX))
@@ -127,7 +122,7 @@ def test_ramps_are_monotone(start, length, ends, offset, count_dtype):
     assert_rates(schedule, counts, rates)
 
 
-@given(schedules(), st.floats(0, 2.0**33))
+@given(SCHEDULES, st.floats(0, 2.0**33))
 @example(manual_stepping([10, 20, 30, 40], [1, 2, 3, 4, 5], interpolate=True), 9.5)
 @example(manual_stepping([2**24, 2**24 + 1, 2**30, INT32_MAX], [1, 2, 3, 4, 5]), 2.0**24 - 0.5)
 def test_fractional_counts_on_the_host(schedule, count):

@@ -7,7 +7,7 @@ import numpy as np
 import optax
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle import same
+from oracle import same, schedules
 
 from optax_stepping import SteppingSchedule, manual_stepping, pad, stack, unpad, unstack
 
@@ -20,15 +20,6 @@ MEMBERS = [
     manual_stepping([5, INT32_MAX], [0.3, 0.2, 0.2]),
     manual_stepping([INT32_MAX], [0.5, 0.5]),
 ]
-
-
-@st.composite
-def schedules(draw):
-    boundaries = draw(st.lists(st.integers(1, INT32_MAX), max_size=4, unique=True).map(sorted))
-    length = len(boundaries)
-    rates = draw(st.lists(st.floats(-1, 1, width=16), min_size=length + 1, max_size=length + 1))
-    ramps = draw(st.lists(st.booleans(), min_size=length, max_size=length))
-    return manual_stepping(boundaries, rates, interpolate=ramps)
 
 
 rates_of_all = jax.jit(jax.vmap(SteppingSchedule.__call__, (0, None)))
