@@ -13,6 +13,7 @@ from optax import contrib
 from optax_stepping import manual_stepping
 
 STEPS = 12
+DTYPES = pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 SCHEDULE = manual_stepping(
     [4, 6, 10], [0.0317, 0.05, 0.01, 0.005], warmup_steps=3, warmup_init_value=0.0071
 )
@@ -41,20 +42,15 @@ def closure(count):
     return rate
 
 
-def find_optimizers():
-    """Every public factory with a learning rate, by inspection of its signature."""
-    return {
-        name: factory
-        for module in (optax, contrib)
-        for name, factory in vars(module).items()
-        if not name.startswith("_")
-        and inspect.isfunction(factory)
-        and "learning_rate" in inspect.signature(factory).parameters
-        and not name.startswith("scale_by_learning_rate")
-    }
-
-
-OPTIMIZERS = find_optimizers()
+# Every public factory with a learning rate, by inspection of its signature.
+OPTIMIZERS = {
+    name: factory
+    for module in (optax, contrib)
+    for name, factory in vars(module).items()
+    if not name.startswith(("_", "scale_by_learning_rate"))
+    and inspect.isfunction(factory)
+    and "learning_rate" in inspect.signature(factory).parameters
+}
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning"),
     pytest.mark.not_under("JAX_NUMPY_DTYPE_PROMOTION", reason="Optax raises floats to ints"),
@@ -142,7 +138,7 @@ def test_the_search_finds_the_optimizers():
     assert SCALAR_ONLY.keys() | REQUIRED.keys() <= OPTIMIZERS.keys()
 
 
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+@DTYPES
 @pytest.mark.parametrize("name", sorted(OPTIMIZERS.keys() - SCALAR_ONLY.keys()))
 def test_direct(name, dtype):
     def make_optimizer(learning_rate):
@@ -164,7 +160,7 @@ def test_scalar_only_ones_refuse_any_schedule(name, schedule):
         one_step()
 
 
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+@DTYPES
 @pytest.mark.parametrize("name", sorted(OPTIMIZERS))
 def test_injected(name, dtype):
     factory = OPTIMIZERS[name]
@@ -182,44 +178,31 @@ def test_injected(name, dtype):
 
 
 COMPOSITIONS = {
-    "chain": lambda rate: optax.chain(
-        optax.clip_by_global_norm(1.0), optax.scale_by_adam(), optax.scale_by_learning_rate(rate)
-    ),
-    "scale_by_schedule": lambda rate: optax.chain(
-        optax.scale_by_adam(), optax.scale_by_schedule(lambda count: -rate(count))
-    ),
-    "multi_transform": lambda rate: optax.multi_transform(
-        {"w": optax.adam(rate), "b": optax.sgd(0.1)}, {"w": "w", "b": "b"}
-    ),
+    "chain": lambda rate: optax.chain(optax.clip_by_global_norm(1.0), optax.scale_by_adam(), optax.scale_by_learning_rate(rate)),
+    "scale_by_schedule": lambda rate: optax.chain(optax.scale_by_adam(), optax.scale_by_schedule(lambda count: -rate(count))),
+    "multi_transform": lambda rate: optax.multi_transform({"w": optax.adam(rate), "b": optax.sgd(0.1)}, {"w": "w", "b": "b"}),
     "partition": lambda rate: optax.partition(
-        {"w": optax.inject_hyperparams(optax.sgd)(rate), "b": optax.sgd(rate)},
-        {"w": "w", "b": "b"},
+        {"w": optax.inject_hyperparams(optax.sgd)(rate), "b": optax.sgd(rate)}, {"w": "w", "b": "b"}
     ),
-    "MultiSteps": lambda rate: optax.MultiSteps(
-        optax.adam(rate), every_k_schedule=2
-    ).gradient_transformation(),
+    "MultiSteps": lambda rate: optax.MultiSteps(optax.adam(rate), every_k_schedule=2).gradient_transformation(),
     "apply_if_finite": lambda rate: optax.apply_if_finite(optax.adam(rate), 3),
     "masked": lambda rate: optax.masked(optax.sgd(rate), {"w": True, "b": False}),
-    "join_schedules": lambda rate: optax.sgd(
-        optax.join_schedules([optax.constant_schedule(0.1), rate], [2])
-    ),
-    "join_schedules first": lambda rate: optax.sgd(
-        optax.join_schedules([rate, optax.cosine_decay_schedule(0.05, 10)], [8])
-    ),
+    "join_schedules": lambda rate: optax.sgd(optax.join_schedules([optax.constant_schedule(0.1), rate], [2])),
+    "join_schedules first": lambda rate: optax.sgd(optax.join_schedules([rate, optax.cosine_decay_schedule(0.05, 10)], [8])),
     "weight decay": lambda rate: optax.adamw(rate, weight_decay=rate),
     "inject several": lambda rate: optax.inject_hyperparams(optax.adamw)(
         learning_rate=rate, b1=lambda count: 0.5 + rate(count), b2=0.9, weight_decay=rate
     ),
-}
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+@DTYPES
 @pytest.mark.parametrize("name", COMPOSITIONS)
 def test_compositions(name, dtype):
     assert_same(COMPOSITIONS[name], dtype)
 
 
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+@DTYPES
 def test_lookahead(dtype):
     def train_ahead(rate):
         optimizer = optax.lookahead(optax.sgd(rate), sync_period=3, slow_step_size=0.5)
@@ -238,7 +221,7 @@ def test_lookahead(dtype):
     chex.assert_trees_all_equal(ours, theirs)
 
 
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+@DTYPES
 def test_the_injected_rate_has_the_dtype_of_a_plain_number(dtype):
     params = init_params(dtype)
     ours = optax.inject_hyperparams(optax.sgd)(SCHEDULE).init(params)

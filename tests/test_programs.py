@@ -2,7 +2,9 @@
 
 import copy
 import dataclasses
+import itertools
 import pickle
+from types import SimpleNamespace
 from typing import Any
 
 import chex
@@ -16,13 +18,19 @@ import pydantic
 import pytest
 from flax import nnx
 from jax import export
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
 from omegaconf import OmegaConf
+from oracle import shard_map
 
 from optax_stepping import (
     SteppingSchedule,
     as_function,
     describe,
+    from_function,
+    from_table,
     get_state,
+    interop,
     join,
     manual_stepping,
     pad,
@@ -81,41 +89,78 @@ def test_hydra_hands_a_schedule_on(target, argument):
     chex.assert_trees_all_equal(updates, -PLAN(0) * jnp.ones(2))
 
 
-EDITS = {
-    "manual_stepping": lambda: manual_stepping([4, 8], [0.25, 0.5, 0.125], True),
-    "*": lambda: 2 * PLAN,
-    "* array": lambda: PLAN * np.float32(0.5),
-    "/": lambda: PLAN / 3,
+class Halving(SimpleNamespace):
+    """A scheduler with what from_torch looks for."""
+
+    def step(self):
+        self.last_epoch += 1
+        self.optimizer.param_groups[0]["lr"] /= 2
+
+
+def halving():
+    optimizer = SimpleNamespace(param_groups=[{"params": [], "lr": 0.5}], step=print)
+    return Halving(last_epoch=0, optimizer=optimizer)
+
+
+SHAPE = optax.warmup_cosine_decay_schedule(0.0, 1.0, 50, 300)
+TABLE = jnp.asarray(jax.vmap(SHAPE)(jnp.arange(301)))
+MADE = {
+    "manual_stepping": lambda: manual_stepping([4, 8], [0.25, 0.5, 0.125], warmup_steps=2),
+    "*": lambda: 2 * PLAN, "* array": lambda: PLAN * np.float32(0.5), "/": lambda: PLAN / 3,
     "replace": lambda: PLAN.replace(rates=[0.1, 0.2, 0.3]),
-    "shift": lambda: shift(PLAN, 3),
-    "stretch": lambda: stretch(PLAN, 1.5),
-    "join": lambda: join([PLAN, PLAN], [6]),
-    "stack": lambda: stack([PLAN, manual_stepping([], [1])]),
-    "unstack": lambda: unstack(stack([PLAN, PLAN]))[1],
-    "pad": lambda: pad(PLAN, 7),
-    "unpad": lambda: unpad(pad(PLAN, 7)),
-    "set_schedule": lambda: set_schedule(STATE, PLAN / 2),
-    "describe": lambda: describe(get_state(STATE)),
-    "to_dict": lambda: to_dict(PLAN),
+    "shift": lambda: shift(PLAN, 3), "stretch": lambda: stretch(PLAN, 1.5), "join": lambda: join([PLAN, PLAN], [6]),
+    "stack": lambda: stack([PLAN, manual_stepping([], [1])]), "unstack": lambda: unstack(stack([PLAN, PLAN]))[1],
+    "pad": lambda: pad(PLAN, 7), "unpad": lambda: unpad(pad(PLAN, 7)), "set_schedule": lambda: set_schedule(STATE, PLAN / 2),
+    "describe": lambda: describe(get_state(STATE)), "to_dict": lambda: to_dict(PLAN),
+    "from_function": lambda: from_function(SHAPE, total_steps=301, tolerance=1e-3),
+    "from_table": lambda: from_table(TABLE, tolerance=1e-3),
+    "from_torch": lambda: interop.from_torch(halving(), total_steps=3),
+    "from_detectron2": lambda: interop.from_detectron2({"STEPS": (5,), "MAX_ITER": 9, "WARMUP_ITERS": 2}),
+    "from_mmengine": lambda: interop.from_mmengine({"type": "MultiStepLR", "milestones": [2]}, base_lr=0.1, steps_per_epoch=2),
+    "from_tf_object_detection": lambda: interop.from_tf_object_detection("constant_learning_rate { learning_rate: 1 }"),
+}  # fmt: skip
+ONES = jnp.ones(2)
+MESH = Mesh(jax.devices("cpu")[:2], "i")
+TRACES = {
+    "none": lambda f: f(ONES),
+    "jit": lambda f: jax.jit(f)(ONES),
+    "vmap": lambda f: jax.vmap(f)(ONES),
+    "grad": lambda f: jax.grad(lambda x: f(x).sum())(ONES),
+    "nnx.jit": lambda f: nnx.jit(f)(ONES),
+    "scan": lambda f: jax.lax.scan(lambda x, _: (f(x), None), ONES, length=2),
+    "shard_map": lambda f: sharded(f)(ONES),
+    "jit of shard_map": lambda f: jax.jit(sharded(f))(ONES),
 }
+CASES = set(itertools.product(MADE, TRACES)) - {("replace", "shard_map")}
+CASES -= set(
+    itertools.product(["from_function", "from_table"], list(TRACES)[4:])
+)  # these take long
 
 
-@pytest.mark.parametrize("name", EDITS)
-@pytest.mark.parametrize("where", ["eager", "inside jit"])
-def test_edits_under_a_transfer_guard(name, where):
-    expected, found = EDITS[name](), []
-    with jax.transfer_guard("disallow"):
-        if where == "eager":
-            found.append(EDITS[name]())
-        elif name == "set_schedule":  # copies, which are made when the program runs
-            found.append(jax.jit(EDITS[name])())
+def sharded(function):
+    return shard_map(function, mesh=MESH, in_specs=P("i"), out_specs=P("i"), check_vma=False)
+
+
+@pytest.mark.parametrize(("name", "trace"), sorted(CASES))
+def test_what_is_made_inside_of_any_trace_is_concrete_and_transfers_nothing(name, trace):
+    expected, found = MADE[name](), []
+
+    def make(x):
+        found.append(MADE[name]())
+        return x
+
+    TRACES[trace](lambda x: x)
+    with jax.transfer_guard("disallow" if trace in ("none", "jit") else "allow"):
+        if name == "set_schedule" and trace != "none":  # copies, which the program makes
+            found.append(jax.jit(MADE[name])())
         else:
-            jax.jit(lambda: found.append(EDITS[name]()))()
-    assert not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(found))
-    if name in ("describe", "to_dict"):
-        assert found == [expected]
-    else:
-        chex.assert_trees_all_equal(*found, expected)
+            TRACES[trace](make)
+    for made in found:
+        assert not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(made))
+        if name == "describe":
+            assert made == expected
+        else:
+            chex.assert_trees_all_equal(made, expected)
 
 
 def test_a_function_is_one_leaf():

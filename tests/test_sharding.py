@@ -30,12 +30,9 @@ def mesh_fixture():
 
 @pytest.fixture(name="batch")
 def batch_fixture():
-    members = [
-        manual_stepping([10 + i, 40], [0.5 / (i + 1), 0.125, 0.0625], warmup_steps=8)
-        for i in range(16)
-    ]
     with jax.default_device(jax.devices("cpu")[0]):
-        return stack(members)
+        plans = [([10 + i, 40], [0.5 / (i + 1), 0.125, 0.0625]) for i in range(16)]
+        return stack([manual_stepping(*plan, warmup_steps=8) for plan in plans])
 
 
 def train(schedule):
@@ -91,9 +88,11 @@ def check_sweep(batch, params, rates):
     with jax.default_device(jax.devices("cpu")[0]):
         alone = jax.jit(jax.vmap(train))(batch)
     np.testing.assert_array_equal(rates, alone[2])
-    chex.assert_trees_all_close(
-        jax.device_get(params), jax.device_get(alone[0]), rtol=1e-5, atol=1e-6
-    )
+    assert_near(params, alone[0])
+
+
+def assert_near(ours, theirs):
+    chex.assert_trees_all_close(*jax.device_get((ours, theirs)), rtol=1e-5, atol=1e-6)
 
 
 def test_data_parallel_training_with_a_replicated_schedule(mesh):
@@ -121,9 +120,7 @@ def test_data_parallel_training_with_a_replicated_schedule(mesh):
         assert together[1].hyperparams["learning_rate"] == schedule(count)
     for leaf in jax.tree.leaves(together[1]):
         assert leaf.sharding.is_fully_replicated
-    chex.assert_trees_all_close(
-        jax.device_get(together), jax.device_get(alone), rtol=1e-5, atol=1e-6
-    )
+    assert_near(together, alone)
     text = parallel_step.lower(*together, inputs).compile().as_text()
     assert "all-reduce" in text
     assert not re.search(r"infeed|outfeed|callback", text)
@@ -155,10 +152,9 @@ def test_explicit_axes(num_boundaries, as_context):
         np.testing.assert_array_equal(here(counts), expected)
         for actual in (here(7), here(one), jax.jit(here)(one), jax.jit(call)(here, 7)):
             np.testing.assert_array_equal(actual, rate)
-        tables = jax.device_put(counts.reshape(8, 128), NamedSharding(mesh, P("i", None)))
-        np.testing.assert_array_equal(here(tables), expected.reshape(8, 128))
-        tables = jax.device_put(counts.reshape(2, 512), NamedSharding(mesh, P(None, "i")))
-        np.testing.assert_array_equal(here(tables), expected.reshape(2, 512))
+        for shape, spec in (((8, 128), P("i", None)), ((2, 512), P(None, "i"))):
+            tables = jax.device_put(counts.reshape(shape), NamedSharding(mesh, spec))
+            np.testing.assert_array_equal(here(tables), expected.reshape(shape))
         for count in (7, one):
             members = jax.jit(jax.vmap(call, (0, None)))(sweep, count)
             assert members.sharding.spec == P("i")

@@ -220,28 +220,6 @@ def test_refused_curves_say_where_they_are_and_how_many_ramps_they_take():
 SHAPE = optax.warmup_cosine_decay_schedule(0.0, 1.0, 50, 1000)
 
 
-def test_concrete_inside_transformations_and_without_transfers():
-    table = jnp.asarray(jax.vmap(SHAPE)(jnp.arange(301)))
-
-    def converted():
-        made = from_function(SHAPE, total_steps=301, tolerance=1e-3)
-        return made, from_table(table, tolerance=1e-3)
-
-    expected, found = converted(), []
-
-    def inside(peak):
-        found.append(converted())
-        return found[-1][0](3) * peak
-
-    assert jax.jit(inside)(2.0) == 2 * expected[0](3)
-    jax.vmap(inside)(jnp.ones(2))
-    jax.grad(inside)(1.0)
-    with jax.transfer_guard("disallow"):
-        found.append(converted())
-    for schedules in found:
-        assert all(map(same, schedules, expected))
-
-
 OPTAX = {
     "constant": (optax.constant_schedule(0.1), 50, []),
     "pieces": (optax.piecewise_constant_schedule(0.3, {100: 0.1, 300: 0.7}), 400, [100, 300]),
