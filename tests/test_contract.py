@@ -21,13 +21,7 @@ from flax.training.train_state import TrainState
 from jax import export, lax
 from oracle import enable_x64
 
-from optax_stepping import (
-    SteppingSchedule,
-    manual_stepping,
-    scale_by_stepping,
-    stack,
-    stateful,
-)
+from optax_stepping import SteppingSchedule, manual_stepping, scale_by_stepping, stack, stateful
 
 OURS = manual_stepping([4, 8], [0.25, 0.5, 0.125], True)
 

@@ -14,15 +14,7 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from oracle import enable_x64, schedules
 
-from optax_stepping import (
-    describe,
-    manual_stepping,
-    pad,
-    plot,
-    scale_by_stepping,
-    stack,
-    to_dict,
-)
+from optax_stepping import describe, manual_stepping, pad, plot, scale_by_stepping, stack, to_dict
 
 mpl.use("Agg")
 

@@ -15,10 +15,7 @@ ARGUMENTS = {
     "one count": (SCHEDULE, jnp.int32(0)),
     "counts": (SCHEDULE, jnp.arange(5)),
     "fractional": (SCHEDULE, jnp.float32(0.5)),
-    "many stages": (
-        manual_stepping(list(range(1, 200)), [0.1] * 200),
-        jnp.arange(5),
-    ),
+    "many stages": (manual_stepping(list(range(1, 200)), [0.1] * 200), jnp.arange(5)),
 }
 
 
