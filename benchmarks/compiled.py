@@ -6,7 +6,7 @@ from benchmarks.compilers import compile_for
 from benchmarks.programs import OPTIMIZERS
 from benchmarks.tables import Table, ratio
 
-BOUNDARIES = [1, 3, 7, 8, 10, 12, 15, 24, 32, 33, 64, 256]
+BOUNDARIES = [1, 3, 7, 8, 10, 12, 13, 24, 32, 64, 256]
 
 
 def job(rate, stages, optimizer="sgd", form="argument"):

@@ -1,4 +1,4 @@
-"""Learning rates stepped by hand, as data: manual_stepping for JAX and Optax."""
+"""Piecewise learning-rate schedules as data, for JAX and Optax."""
 
 from optax_stepping import interop
 from optax_stepping._edit import get_state, set_schedule

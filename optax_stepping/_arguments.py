@@ -1,4 +1,4 @@
-"""Checks that several doors share: of numbers, sequences, leaves and schedules."""
+"""Checks of arguments that several functions share, and the one way to refuse."""
 
 import sys
 from collections.abc import Sequence
@@ -18,17 +18,17 @@ def is_traced(value: object) -> TypeGuard[jax.Array]:
 
 
 def known(leaf: Any) -> Any:
-    """``leaf`` on the host; a tracer as it is. An explicit transfer, which no guard refuses."""
+    """``leaf`` on the host, or a tracer as it is. Transfer guards allow explicit transfers."""
     return leaf if is_traced(leaf) else np.asarray(jax.device_get(leaf))
 
 
 def in_native_order(array: np.ndarray) -> np.ndarray:
-    """With its bytes in the machine's order: a cached program reads others wrongly."""
+    """With its bytes in the machine's order. Cached programs would misread any other."""
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def is_integer(dtype: Any) -> bool:
-    # To NumPy, differences of times are integers.
+    # NumPy counts time differences as integers.
     return jnp.issubdtype(dtype, jnp.integer) and not np.issubdtype(dtype, np.timedelta64)
 
 
@@ -51,12 +51,12 @@ def shown(value: object) -> str:
 
 
 def bad_value(name: str, must: str, got: object, write: str) -> ValueError:
-    """The refusal of an argument of the right kind: what it must do, what it is, what to write."""
+    """The refusal of a wrong value: what it must be, what it is, what to write."""
     return ValueError(f"{name} must {must}, got {got}; {write}.")
 
 
 def bad_kind(name: str, must: str, got: object, write: str) -> TypeError:
-    """The refusal of an argument of another kind."""
+    """The refusal of a wrong kind."""
     return TypeError(f"{name} must {must}, got {got}; {write}.")
 
 
@@ -82,7 +82,7 @@ def plain(name: str, array: np.ndarray | np.generic | jax.Array, example: str) -
 
 
 def scalar(name: str, value: Any, example: str) -> Any:
-    """``value`` as a Python number if it is an array of no dimensions, or as a tracer."""
+    """An array of no dimensions as a Python number; a tracer, or anything else, as it is."""
     if isinstance(value, np.ndarray | jax.Array | np.generic):
         if value.ndim:
             raise bad_value(name, "be a scalar", f"shape {value.shape}", f"write {example}")
@@ -91,7 +91,7 @@ def scalar(name: str, value: Any, example: str) -> Any:
 
 
 def integer(name: str, value: Any, *, low: int = 0, example: str = "1000", remedy: str = "") -> int:
-    """``value`` as an int of at least ``low`` that fits into int32; a float may be whole."""
+    """``value`` as an int from ``low`` to the largest int32. Whole floats are taken."""
     number = scalar(name, value, example)
     if isinstance(number, float) and number.is_integer():
         number = int(number)
@@ -126,9 +126,9 @@ def real(name: str, value: Any, example: str) -> float:
 
 
 def sequence(name: str, values: Any, example: str) -> Sequence[Any]:
-    """``values`` if it is any sequence but text and bytes: list, tuple, OmegaConf's list."""
-    no_list = str | bytes | bytearray | memoryview
-    if not isinstance(values, Sequence) or isinstance(values, no_list):
+    """``values`` if it is a list, tuple, OmegaConf's list or another sequence, but no text."""
+    text = str | bytes | bytearray | memoryview
+    if not isinstance(values, Sequence) or isinstance(values, text):
         raise bad_kind(
             name,
             "be a list, tuple, other sequence or array",
@@ -139,7 +139,7 @@ def sequence(name: str, values: Any, example: str) -> Sequence[Any]:
 
 
 def check_leaves(name: str, boundaries: Any, rates: Any, ramps: Any) -> None:
-    """Refuses leaves that make no schedule, nor a batch of schedules."""
+    """Refuses leaves that do not make a schedule or a batch of schedules."""
     write = "write manual_stepping(boundaries, rates)"
     for field, leaf in (("boundaries", boundaries), ("rates", rates), ("ramps", ramps)):
         if not isinstance(leaf, np.ndarray | jax.Array) or isinstance(leaf, np.ma.MaskedArray):
@@ -169,7 +169,7 @@ def check_leaves(name: str, boundaries: Any, rates: Any, ramps: Any) -> None:
             rates.dtype,
             "write rates.astype(jnp.float32)",
         )
-    # Integers, too: code that casts all leaves of a state alike makes them of bools.
+    # Code that casts all leaves of a state makes integers of bools.
     if ramps.dtype != bool and not is_integer(ramps.dtype):
         raise bad_kind(name, "have bools as ramps", ramps.dtype, "write ramps.astype(bool)")
 

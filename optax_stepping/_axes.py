@@ -9,10 +9,10 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 
 def jit_on_any_mesh(rates_at: Callable) -> Any:
-    """``jax.jit``, for leaves and counts with explicit mesh axes, too.
+    """``jax.jit`` that also takes leaves and counts with explicit mesh axes.
 
-    These are traced as automatic ones, and the result is sharded as the counts are: with explicit
-    ones, JAX has to be told how what it looks up is sharded, and under ``vmap`` cannot be.
+    The axes are traced as automatic ones, and the result is sharded like the counts. With explicit
+    axes, JAX has to be told how each lookup is sharded, and it cannot be told under ``vmap``.
     """
 
     @jax.jit

@@ -1,4 +1,4 @@
-"""Counts of any kind, as the whole optimizer steps that a rate is looked up for."""
+"""Counts of any kind, as whole optimizer steps."""
 
 from typing import Any
 
@@ -10,8 +10,8 @@ from optax_stepping._arguments import INT32_MAX, bad_kind, in_native_order, is_r
 
 
 def on_host(count: Any) -> tuple[Any, Any]:
-    """``count`` in what JAX takes without loss, and where it is NaN (or None): without x64, JAX
-    would round a float64 count to float32 and cut the upper half off an int64.
+    """``count`` as something that JAX takes without loss, and where it is NaN (or None). Without
+    x64, JAX would round a float64 count to float32 and cut the upper half off an int64.
     """
     if hasattr(count, "__jax_array__"):
         return count.__jax_array__(), None
@@ -47,7 +47,7 @@ def whole_steps(counts: jax.Array) -> jax.Array:
 
 
 def at_least_single(dtype: Any) -> Any:
-    # What was made under x64 may be used without.
+    # A schedule made under x64 may be used without it.
     return jnp.result_type(float) if dtype == jnp.float64 else jnp.float32
 
 

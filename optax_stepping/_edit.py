@@ -31,10 +31,10 @@ def get_state(opt_state: Any, name: str | tuple[str, ...] | None = None) -> Step
 
     Args:
       opt_state: any tree, such as the state of an optimizer.
-      name: which state, if there are several: a word of its path, or several words in the order
-        in which the path has them, such as ``"learning_rate"`` or ``("decoder",
-        "learning_rate")``. Other words may stand between them. The words of the whole path
-        always fit that one state. Indices are words, too: ``("0", "1")`` in nested chains.
+      name: which state, if there are several: one word of its path, or several in the order of
+        the path, such as ``"learning_rate"`` or ``("decoder", "learning_rate")``. Words may be
+        left out. Indices are words, too: ``("0", "1")`` in nested chains. All words of a path
+        mean the state with exactly that path.
 
     Returns:
       The state, of plain arrays.
@@ -70,16 +70,16 @@ def set_schedule(
       opt_state: any tree, such as the state of an optimizer. It is not changed.
       schedule: the new schedule, which counts from step 0 of the training. A vmapped state takes
         a stack with one for every member, or one schedule for all if its members have the same
-        schedule now, or are traced. It is padded to the number of stages of the state, and
-        cast to the precision of the state. Its leaves are copied, so that donating the state
-        never deletes them.
+        schedule now, or are traced. The schedule is padded to the state's number of stages and
+        cast to the state's precision. Its leaves are copied: donating the state never deletes
+        them.
       name: which state, as for :func:`get_state`.
-      grow: True makes room for a schedule of more stages than the state has. The step then
-        compiles once more.
+      grow: True lets the schedule have more stages than the state. The step then compiles once
+        more.
 
     Returns:
-      A tree of the same structure and dtypes; of the same shapes, too, unless the state grew.
-      Outside ``jit``, every leaf stays on its devices, in its sharding; inside ``jit``, the
+      A tree of the same structure and dtypes, and of the same shapes unless the state grew.
+      Outside ``jit``, every leaf stays on its devices, in its sharding. Inside ``jit``, the
       compiler chooses the shardings, as for any result.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Any function of the count as data: a table of its rates, then the stages in it."""
+"""Any function of the count as a schedule: a table of its rates, then its stages."""
 
 import contextlib
 import functools
@@ -27,21 +27,21 @@ def from_function(
     tolerance: float | None = None,
     num_stages: int | None = None,
 ) -> SteppingSchedule:
-    """A function from count to rate as stages: a schedule of Optax, Keras, fvcore, your own.
+    """A function from count to rate, as stages: a schedule of Optax, Keras, fvcore or your own.
 
-    Its rates at the counts ``0 .. total_steps - 1`` are converted as
-    :func:`optax_stepping.from_table` does; from then on, the last rate holds. The function is
-    called in double precision: under ``jax.vmap`` with an int or, if it cannot be, count by count
-    with a Python int, which takes about a millisecond a count for Optax's and Keras's schedules
-    (after ten seconds, stderr says how far it is). Held rates are asked for again in the
-    precision in force, so they have the bits that the function itself returns.
+    The rates at the counts ``0 .. total_steps - 1`` become stages as in
+    :func:`optax_stepping.from_table`; after that, the last rate holds. The function is called in
+    double precision: under ``jax.vmap`` with an int if it can be, or else count by count with a
+    Python int. That takes about a millisecond a count for Optax's and Keras's schedules; every
+    ten seconds, stderr says how far it is. Held rates are asked for again in the precision in
+    force, so they have the bits that the function itself returns.
 
-    It works inside ``jit`` and ``vmap``, with concrete leaves. A function that uses a traced
-    value is refused: convert it once for a peak of 1, and multiply the schedule by the peak.
+    Call it anywhere: inside ``jit`` and ``vmap`` its schedule is concrete. A function that uses a
+    traced value is refused: convert it once for a peak of 1, and multiply the schedule by the peak.
 
     Args:
       function: takes a count, an int scalar, and returns a rate, a real scalar. It is called
-        several times at some counts, and has to return the same.
+        several times at some counts, and has to return the same rate.
       total_steps: the number of rates in the table, in optimizer steps.
       tolerance: the largest error at any count of a curve, relative to the largest rate; see
         ``from_table``. It holds in double precision and in the precision in force.
@@ -53,8 +53,8 @@ def from_function(
     Raises:
       ValueError: as in ``from_table``; or the function raises, or returns an array, a traced
         value, NaN or infinity, or rates that depend on the precision.
-      TypeError: ``function`` is not callable or returns no real number, or ``total_steps`` is no
-        integer.
+      TypeError: ``function`` is not callable or returns something else than real numbers, or
+        ``total_steps`` is not an integer.
 
     Example:
       >>> import optax, optax_stepping
@@ -85,8 +85,8 @@ def from_function(
 
 
 def _table(function: Callable[[Any], Any], total_steps: int) -> tuple[np.ndarray, bool]:
-    """The rates at all counts, in double precision if they do not depend on that; and whether
-    ``vmap`` gave them.
+    """The rates at all counts, and whether ``vmap`` gave them. In double precision, unless the
+    function then returns other rates.
     """
     with contextlib.suppress(TypeError, ValueError):
         with _double_precision():

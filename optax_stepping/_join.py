@@ -26,24 +26,25 @@ from optax_stepping._schedule import SteppingSchedule, check_schedule, make_sche
 def join(schedules: Sequence[SteppingSchedule], boundaries: Sequence[int]) -> SteppingSchedule:
     """One schedule after the other, each counted from where it starts.
 
-    At a count from ``boundaries[i - 1]`` to before ``boundaries[i]`` the rate is
-    ``schedules[i](count - boundaries[i - 1])``, and before the first boundary it is
-    ``schedules[0](count)``: the meaning of ``optax.join_schedules``, as data. Held rates keep
-    their bits, ramps stay within 4 ulp. A ramp that is under way at a boundary stops there, at
-    the value that it has reached; its last step then is a stage of its own.
+    This is ``optax.join_schedules`` as data: before the first boundary the rate is
+    ``schedules[0](count)``; from ``boundaries[i - 1]`` to before ``boundaries[i]`` it is
+    ``schedules[i](count - boundaries[i - 1])``. Held rates keep their bits, ramps stay within
+    4 ulp. A boundary cuts a ramp that is under way. The last step of that ramp becomes a stage of
+    its own.
 
     Args:
-      schedules: a sequence of ``k`` single schedules. Their rates may be traced; boundaries and
-        ramps have to be known, as they say which stages there are.
+      schedules: a sequence of ``k`` single schedules. Their rates may be traced, their
+        boundaries and ramps not.
       boundaries: ``k - 1`` strictly increasing integers from 0 on, in optimizer steps.
 
     Returns:
-      A schedule of as many stages as are in force at some time, and one more for every ramp
+      A schedule of all stages that are in force at some count, and one more for every ramp
       that is cut. Stages beyond 2**31 - 1 are left out.
 
     Raises:
-      ValueError: no schedules, a wrong number or order of boundaries, a batch.
-      TypeError: something is not a schedule, or a boundary no integer.
+      ValueError: there are no schedules, the boundaries are of a wrong number or order, or a
+        schedule is a batch.
+      TypeError: something is not a schedule, or a boundary not an integer.
 
     Example:
       >>> from optax_stepping import join, manual_stepping
@@ -79,22 +80,22 @@ def join(schedules: Sequence[SteppingSchedule], boundaries: Sequence[int]) -> St
 def shift(schedule: SteppingSchedule, steps: int) -> SteppingSchedule:
     """What is left of a schedule after ``steps`` steps; or, negative, the schedule after a delay.
 
-    ``shift(schedule, steps)(count)`` is ``schedule(count + steps)``, where counts below 0 read
-    as 0: during a delay the first rate holds. Held rates keep their bits, ramps stay within
-    4 ulp.
+    ``shift(schedule, steps)(count)`` is ``schedule(count + steps)``. Counts below 0 read as 0, so
+    the first rate holds during a delay. Held rates keep their bits, ramps stay within 4 ulp.
 
     Args:
       schedule: a single schedule. Its rates may be traced, its boundaries and ramps not.
-      steps: an integer, in optimizer steps, also an array of no dimensions: the ``count`` of a
-        state, say.
+      steps: an integer, in optimizer steps. An array of no dimensions is taken, such as the
+        ``count`` of a state.
 
     Returns:
-      A schedule of the stages that are in force at some time; stages beyond 2**31 - 1 are
-      left out.
+      A schedule of all stages that are in force at some count. Stages beyond 2**31 - 1 are left
+      out.
 
     Raises:
-      ValueError: a batch, traced boundaries or steps, or ``steps`` that do not fit into int32.
-      TypeError: ``schedule`` is no ``SteppingSchedule``, or ``steps`` no integer.
+      ValueError: ``schedule`` is a batch; its boundaries or ``steps`` are traced; or ``steps`` do
+        not fit into int32.
+      TypeError: ``schedule`` is not a ``SteppingSchedule``, or ``steps`` not an integer.
 
     Example:
       >>> from optax_stepping import manual_stepping, shift
@@ -130,21 +131,21 @@ def stretch(
     ``stretch(recipe, steps_per_epoch)`` turns a recipe in epochs into one in optimizer steps;
     ``stretch(schedule, Fraction(new_total_steps, old_total_steps))`` fits it to a longer or a
     shorter training. Each boundary is multiplied by the factor and rounded to a whole step, halves
-    to even. Ramps end where their stages end; rates stay as they are.
+    to even. Rates stay as they are.
 
     Args:
       schedule: a schedule, or a stack, whose members are all stretched. Rates and ramps may be
         traced, boundaries not.
       factor: a positive int, float or ``fractions.Fraction``, or an array of no dimensions. The
-        product is exact. A float means the decimal number that it prints as: 0.1 is a tenth, and
-        1 / 3 is 0.3333333333333333, for which ``Fraction(1, 3)`` is exact.
+        product is exact. A float means the decimal number that it prints as: 0.1 is a tenth.
+        For a third, write ``Fraction(1, 3)``.
 
     Returns:
       A schedule of the same number of stages. Padding stays padding.
 
     Raises:
       ValueError: ``factor`` is not positive or not finite; it leaves a stage no step, or puts a
-        boundary beyond 2**31 - 1; it or the boundaries are traced.
+        boundary beyond 2**31 - 1; or it, or the boundaries, are traced.
       TypeError: ``schedule`` is not a ``SteppingSchedule``, or ``factor`` not a real number.
 
     Example:

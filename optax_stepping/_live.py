@@ -22,8 +22,8 @@ class SteppingState(NamedTuple):
       count: int32 scalar, the optimizer steps done so far.
       boundaries: int32 ``(n,)``, of the schedule.
       rates: float32 ``(n + 1,)`` (float64 under x64), of the schedule.
-      ramps: bool ``(n,)``, of the schedule. Integers are read as bools: what averages states,
-        such as ``optax.contrib.sam``, makes integers of them.
+      ramps: bool ``(n,)``, of the schedule. Integers are read as bools, because code that averages
+        states, such as ``optax.contrib.sam``, makes integers of bools.
     """
 
     # shape=(), dtype=jnp.int32
@@ -81,11 +81,10 @@ class StatefulStepping(StatefulSchedule):
 def stateful(schedule: SteppingSchedule) -> StatefulSchedule:
     """Puts a schedule into the optimizer state, for ``optax.inject_hyperparams``.
 
-    The rates are those of the schedule. The state is checkpointed with the rest, and
-    :func:`set_schedule` replaces the schedule in it while training runs. For a learning rate
-    alone, use :func:`scale_by_stepping`: ``inject_hyperparams`` casts every hyperparameter to
-    the dtype of the parameters (in bfloat16, ``b2 = 0.999`` becomes 1, and ``adam`` divides by
-    0; ``hyperparam_dtype=jnp.float32`` avoids that).
+    Checkpoints then hold the schedule, and :func:`set_schedule` replaces it while training runs.
+    For a learning rate alone, use :func:`scale_by_stepping`: ``inject_hyperparams`` casts every
+    hyperparameter to the dtype of the parameters. In bfloat16, ``b2 = 0.999`` becomes 1 and
+    ``adam`` divides by 0; ``hyperparam_dtype=jnp.float32`` avoids that.
 
     Args:
       schedule: a ``SteppingSchedule``; under ``jax.vmap``, a member of a stack. Its leaves are
@@ -97,8 +96,8 @@ def stateful(schedule: SteppingSchedule) -> StatefulSchedule:
 
     Raises:
       ValueError: the leaves of ``schedule`` have shapes that do not belong together.
-      TypeError: ``schedule`` is not a ``SteppingSchedule``; or, later, Optax calls what this
-        returned as a function of the count.
+      TypeError: ``schedule`` is not a ``SteppingSchedule``. Later, the result raises one if
+        Optax calls it with a count: it goes into ``inject_hyperparams`` only.
 
     Example:
       >>> import jax.numpy as jnp, optax, optax_stepping
@@ -122,9 +121,12 @@ def scale_by_stepping(
 ) -> optax.GradientTransformationExtraArgs:
     """Multiplies updates by minus the rate, with the schedule in the optimizer state.
 
-    The last link of an ``optax.chain``, in place of ``optax.scale_by_learning_rate``, with the
-    same updates, bit for bit. The state is checkpointed with the rest, and :func:`set_schedule`
-    replaces the schedule in it while training runs.
+    Use it as the last link of an ``optax.chain``, in place of ``optax.scale_by_learning_rate``:
+    the updates are the same, bit for bit. Checkpoints then hold the schedule, and
+    :func:`set_schedule` replaces it while training runs.
+
+    To use it with any other optimizer, set that optimizer's rate to 1 and pass
+    ``flip_sign=False``.
 
     Args:
       schedule: a ``SteppingSchedule``; under ``jax.vmap``, a member of a stack. Its leaves are

@@ -35,41 +35,41 @@ def manual_stepping(
     warmup_init_value: float | jax.typing.ArrayLike = 0.0,
     interpolate: bool | Sequence[bool] | jax.typing.ArrayLike = False,
 ) -> SteppingSchedule:
-    """A learning rate written by hand, stage by stage.
+    """A piecewise learning-rate schedule from boundaries and rates.
 
-    The rate at a count is ``rates[i]`` with ``i`` the number of boundaries that are at most
-    the count: at a boundary the new rate is already in force. This is
-    ``manual_stepping`` of the TensorFlow Object Detection API (``utils/learning_schedules.py``)
-    with its ``warmup``; ``warmup_steps`` and ``interpolate`` add the other two customs.
+    The rate at a count is ``rates[i]``, where ``i`` is the number of boundaries that the count
+    has reached: at a boundary the new rate is already in force. This is ``manual_stepping`` of
+    the TensorFlow Object Detection API (``utils/learning_schedules.py``) with its ``warmup``.
+    ``warmup_steps`` adds the other usual warmup, and ``interpolate`` adds ramps.
 
-    Known values are checked at once, also beside traced ones. A schedule built from Python
-    numbers inside ``jit`` holds concrete arrays; you may return it. Inside ``jit``, ``vmap``,
-    ``grad`` or ``scan``, any argument but ``warmup`` may be a tracer, or a list in which some
-    entries are: of those, shape and dtype are checked.
+    Known values are checked at once. Inside ``jit``, ``vmap``, ``grad`` or ``scan``, any argument
+    except ``warmup`` may be a tracer, or a list with tracers in it: their shapes and dtypes are
+    checked. A schedule built from Python numbers inside ``jit`` holds concrete arrays; you may
+    return it.
 
     Args:
       boundaries: ``n`` strictly increasing positive integers, in optimizer steps, up to
-        2**31 - 1: a sequence or an array of shape ``(n,)``. Floats may be whole, as
-        ``5.0 * steps_per_epoch`` is. Empty for a constant.
+        2**31 - 1: a sequence or an array of shape ``(n,)``. Whole floats are taken, such as
+        ``5.0 * steps_per_epoch``. Empty for a constant.
       rates: ``n + 1`` finite numbers: a sequence, or an array of shape ``(n + 1,)``. Kept
         as float32 (float64 under x64).
       warmup: ramp linearly from ``rates[0]`` at 0 to ``rates[1]`` at ``boundaries[0]``,
         as the Object Detection API does. Without boundaries it does nothing, as there.
       warmup_steps: if positive, ramp from ``warmup_init_value`` at 0 to ``rates[0]`` at
-        ``warmup_steps``, which must lie below ``boundaries[0]``. The boundaries stay
-        absolute step counts. If 0, there is no such ramp. Scalar; excludes ``warmup``.
+        ``warmup_steps``, which must be below ``boundaries[0]``. The boundaries stay
+        absolute step counts. 0 means no such ramp. A scalar; cannot be used with ``warmup``.
       warmup_init_value: the rate at count 0 if ``warmup_steps`` is positive, a finite
         scalar.
-      interpolate: True lets every stage ramp linearly to the next rate; ``n`` bools say
-        it for every stage but the last, which always holds. The ramps of ``warmup`` and
-        ``warmup_steps`` come on top.
+      interpolate: True makes every stage ramp linearly to the next rate; ``n`` bools say
+        so stage by stage. The last stage always holds. The ramps of ``warmup`` and
+        ``warmup_steps`` are added to these.
 
     Returns:
       A :class:`optax_stepping.SteppingSchedule` of ``n + 1`` stages (one more with
       ``warmup_steps``), which is an ``optax.Schedule``.
 
     Raises:
-      ValueError: a length, an order or a value is wrong; the message names the argument,
+      ValueError: a length, an order or a value is wrong. The message names the argument,
         the position and the value, and says what to write instead.
       TypeError: an argument is of the wrong kind, such as a boundary of 1000.5.
 
@@ -79,7 +79,7 @@ def manual_stepping(
       >>> [float(schedule(count)) for count in (0, 999, 1000, 2000)]
       [0.10000000149011612, 0.10000000149011612, 0.009999999776482582, 0.0010000000474974513]
 
-      The two customs of warming up:
+      Both ways to warm up:
 
       >>> schedule = manual_stepping([1000, 2000], [0.0, 0.5, 0.1], warmup=True)
       >>> print(schedule(0), schedule(500), schedule(1000))

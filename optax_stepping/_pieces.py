@@ -1,6 +1,6 @@
-"""Pieces of a curve along the count: what schedules are joined, shifted and imported in.
+"""Schedules as lists of pieces, to be joined and shifted.
 
-Starts are ints. Values are numbers, exact as far as they are known, or tracers.
+Starts are ints. Values are exact numbers, or tracers.
 """
 
 import itertools
@@ -38,8 +38,8 @@ def pieces_of(boundaries: np.ndarray, rates: Any, ramps: np.ndarray) -> list[Pie
 
 
 def section(pieces: Sequence[Piece], start: int, end: int | None = None) -> list[Piece]:
-    """What lies from ``start`` to before ``end``, counted from ``start``. A line across either
-    of them begins or ends on its way.
+    """The pieces from ``start`` to before ``end``, counted from ``start``. Lines that cross an end
+    are cut there.
     """
     found = []
     for piece, after in itertools.zip_longest(pieces, pieces[1:]):
@@ -84,8 +84,8 @@ def on_line(value: Any, end_value: Any, step: int, length: int) -> Any:
 
 
 def to_schedule(pieces: Sequence[Piece]) -> SteppingSchedule:
-    """The schedule of the pieces. A line that does not end where the next piece starts holds its
-    last value for one step, where it then ends: stages that ramp lead to the next rate.
+    """The schedule of the pieces. A stage can only ramp to the next rate, so a line that ends at
+    another value becomes a ramp to its last value, and holds that for one step.
     """
     pieces = list(itertools.chain.from_iterable(map(_closed, pieces, [*pieces[1:], None])))
     stages = pieces[:1]
@@ -124,7 +124,7 @@ def _same(a: Any, b: Any) -> bool:
 
 
 def _rounded(value: Any, dtype: np.dtype) -> Any:
-    """Rounded once; what vanishes is 0 here, and what is too large is manual_stepping's to say."""
+    """Rounded once. Too small values become 0; manual_stepping refuses too large ones."""
     if is_traced(value):
         return value
     with np.errstate(all="ignore"):

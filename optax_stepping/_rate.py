@@ -8,10 +8,11 @@ from optax_stepping._arguments import INT32_MAX, check_leaves, check_single
 from optax_stepping._axes import jit_on_any_mesh
 from optax_stepping._count import at_least_single, whole_steps
 
-# Up to FEW boundaries, the rates of all stages are computed and one is picked: that takes no GPU
-# kernel of its own. Up to FLAT, all boundaries are compared with the count. With more, compilers
-# keep the comparisons in memory for every count, so blocks of FEW boundaries are searched.
-FEW, FLAT = 12, 32
+# Up to FEW boundaries, all are compared with the count, the rates of all stages are computed, and
+# one is picked: that takes no GPU kernel of its own. With many more, compilers would keep the
+# comparisons in memory for every count. So the last boundaries of blocks are searched, then the
+# block; and only the rate of one stage is computed.
+FEW = 12
 
 
 @jit_on_any_mesh
@@ -22,10 +23,6 @@ def rates_at(boundaries: Array, rates: Array, ramps: Array, counts: Array) -> Ar
     boundaries, rates, ramps, counts = map(jnp.asarray, (boundaries, rates, ramps, counts))
     boundaries, ramps = whole_steps(boundaries), ramps.astype(bool)
     rates = rates.astype(at_least_single(rates.dtype))
-    if boundaries.size in (2, 4, 8):
-        # XLA gives a search among a power of two a GPU kernel of its own.
-        boundaries, ramps = jnp.pad(boundaries, (1, 0)), jnp.pad(ramps, (1, 0))
-        rates = jnp.pad(rates, (1, 0), mode="edge")
 
     def rate_at(count: Array) -> Array:
         stage = _stage_at(boundaries, count)
@@ -47,12 +44,16 @@ def rates_at(boundaries: Array, rates: Array, ramps: Array, counts: Array) -> Ar
 
 def _stage_at(boundaries: Array, count: Array) -> Array:
     """The number of boundaries that ``count`` has reached; at INT32_MAX, more than there are."""
-    if boundaries.size <= FLAT:
+    if boundaries.size <= FEW:
+        if boundaries.size in (2, 4, 8):
+            # XLA would give a search among a power of two a GPU kernel of its own.
+            boundaries = jnp.append(boundaries, INT32_MAX)
         return jnp.searchsorted(boundaries, count, side="right", method="compare_all")
-    padding = (0, -boundaries.size % FEW)
-    blocks = jnp.pad(boundaries, padding, constant_values=INT32_MAX).reshape(-1, FEW)
+    width = min(FEW, -(-boundaries.size // FEW))
+    padding = (0, -boundaries.size % width)
+    blocks = jnp.pad(boundaries, padding, constant_values=INT32_MAX).reshape(-1, width)
     block = _stage_at(blocks[:-1, -1], count)
-    return FEW * block + _stage_at(_pick(blocks, block), count)
+    return width * block + _stage_at(_pick(blocks, block), count)
 
 
 def _rate_on(
@@ -70,8 +71,8 @@ def _rate_on(
     scale = jnp.where(jnp.abs(large) < 2.0**-32, 2.0**94, scale)
     low, high = small * scale, large * scale
     # The slope in two parts. Products of the 8 bits of the coarse one with 16 bits of an integer
-    # are exact, so the fine one makes up for every rounding until then, also for that of a
-    # GPU's approximate division. Neither has the other sign: ramps are monotone.
+    # are exact, so the fine one makes up for all rounding so far, also of a GPU's approximate
+    # division. Both parts have the slope's sign, so the ramp is monotone.
     height, share = high - low, 1 / jnp.maximum(length, 1).astype(rate.dtype)
     slope = lax.stop_gradient(0.995 * height * share)
     coarse = lax.reduce_precision(slope, jnp.finfo(rate.dtype).nexp, 7)
@@ -89,7 +90,7 @@ def _halves(integers: Array, dtype: jnp.dtype) -> tuple[Array, Array]:
     return (integers & ~0xFFFF).astype(dtype), (integers & 0xFFFF).astype(dtype)
 
 
-# A rate, its rounding kept from overshooting. The derivative is the ramp's, also at the limit.
+# Rounding must not carry a rate beyond the end of its ramp. The derivative ignores the limit.
 _within = jax.custom_jvp(lambda end, rate: lax.clamp(-jnp.abs(end), rate, jnp.abs(end)))
 _within.defjvps(None, lambda tangent, *_: tangent)
 

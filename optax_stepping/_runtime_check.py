@@ -12,10 +12,10 @@ from optax_stepping._schedule import SteppingSchedule, check_schedule
 def check(schedule: SteppingSchedule | SteppingState) -> None:
     """Checks the values of a schedule that are known only at run time.
 
-    Boundaries must be positive and strictly increasing (after the zeros of padding), rates must
-    be finite. In a jitted train step it costs nothing, as compilers remove it, until you run the
-    step under ``jax.experimental.checkify`` or ``chex.chexify``, which report what it finds.
-    Outside ``jit``, it raises at once.
+    Boundaries must be positive and strictly increasing (after the zeros of padding), and rates
+    must be finite. In a jitted train step the check costs nothing: compilers remove it. Run the
+    step under ``jax.experimental.checkify`` or ``chex.chexify`` to see what it finds. Outside
+    ``jit``, it raises at once.
 
     Args:
       schedule: one schedule, a batch of them, or a :class:`optax_stepping.SteppingState`.

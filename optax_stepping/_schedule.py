@@ -1,4 +1,4 @@
-"""The schedule as data."""
+"""The schedule: three arrays that can be called."""
 
 import operator
 from collections.abc import Callable
@@ -32,8 +32,8 @@ from optax_stepping._rate import rates_at
 class SteppingSchedule:
     """A learning rate in stages: an ``optax.Schedule`` that is also a pytree.
 
-    Build one with :func:`optax_stepping.manual_stepping`, which checks its arguments;
-    this class only holds the arrays and reads the rate at a count.
+    Build one with :func:`optax_stepping.manual_stepping`, which checks its arguments. This class
+    only holds the arrays and reads the rate at a count.
 
     ``n`` boundaries make ``n + 1`` stages. Stage ``i`` is in force from ``boundaries[i - 1]``
     (0 for the first) until ``boundaries[i]`` (the last has no end). It either holds
@@ -41,18 +41,20 @@ class SteppingSchedule:
 
         rate(count) = rates[i] + (rates[i + 1] - rates[i]) * (count - start) / (end - start)
 
-    It is a function like any other: ``jax.jit``, ``vmap``, ``grad`` take it, it has a weak
-    reference, is equal to itself only and hashed as such. Being a pytree of arrays, it can
-    also be an argument and a result of ``jax.jit``, be mapped over by ``jax.vmap``, carried by
-    ``jax.lax.scan``, sharded, exported, pickled and checkpointed; a changed schedule with as
-    many stages runs in the program that is already compiled. ``schedule.replace(
-    rates=...)`` changes a field. ``schedule * factor``, ``factor * schedule`` and ``schedule /
-    factor``, with a number or a traced scalar, have the same stages and other rates.
+    It is a function: pass it to ``jax.jit``, ``vmap`` or ``grad``. Like functions, schedules
+    compare and hash by identity. It is also a pytree of arrays: it can be an argument and a
+    result of ``jax.jit``, mapped over by ``jax.vmap``, carried by ``jax.lax.scan``, sharded,
+    exported, pickled and checkpointed. Schedules with the same number of stages share one
+    compiled program.
+
+    ``schedule * factor``, ``factor * schedule`` and ``schedule / factor`` have the same stages and
+    other rates. The factor is a number or a traced scalar. ``schedule.replace(rates=...)`` changes
+    a field.
 
     Attributes:
       boundaries: int32 ``(n,)``, the optimizer steps at which stages ``1 .. n`` start,
-        strictly increasing. Leading zeros are padding (see
-        :func:`optax_stepping.stack`): stages of no length, at the front.
+        strictly increasing. Leading zeros are padding: stages of no length (see
+        :func:`optax_stepping.pad`).
       rates: float32 ``(n + 1,)`` (float64 under x64), the rate at the start of every
         stage.
       ramps: bool ``(n,)``, whether stage ``i`` ramps to ``rates[i + 1]`` instead of
@@ -76,14 +78,14 @@ class SteppingSchedule:
     rates: jax.Array
     ramps: jax.Array
 
-    # What a program is called that jits the schedule itself.
+    # jax.jit(schedule) names its program so.
     __name__ = "stepping_schedule"
 
     def __init__(self, boundaries: Any, rates: Any, ramps: Any) -> None:
-        # JAX puts whatever it likes into the leaves of a tree; NumPy's integers it would cut.
+        # JAX rebuilds trees with any objects as leaves. Of NumPy's integers it would cut bits off.
         if isinstance(boundaries, np.ndarray):
             _check_range(boundaries)
-        # Past __setattr__, which refuses.
+        # __setattr__ refuses.
         vars(self).update(boundaries=boundaries, rates=rates, ramps=ramps)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
@@ -98,44 +100,44 @@ class SteppingSchedule:
     def replace(self, **fields: Any) -> "SteppingSchedule":
         """Returns the schedule with other arrays in some of its three fields.
 
-        Lists and NumPy arrays become arrays of JAX. Values are not checked, but for boundaries
-        beyond int32.
+        Lists and NumPy arrays become JAX arrays. Values are not checked, except that boundaries
+        must fit into int32.
 
         Args:
           **fields: new ``boundaries``, ``rates`` or ``ramps``.
 
         Raises:
           ValueError: a boundary does not fit into int32.
-          TypeError: a schedule has no such field.
+          TypeError: a schedule has no such field, or its new value is not an array of numbers.
         """
         made = vars(self) | {name: _checked_field(name, leaf) for name, leaf in fields.items()}
         return make_schedule(*vars(SteppingSchedule(**made)).values())
 
     __replace__ = replace  # copy.replace, from Python 3.13 on
 
-    # Products with NumPy's numbers are this class's to make.
+    # NumPy's numbers leave products to this class.
     __array_ufunc__ = None
 
     def __call__(self, count: jax.typing.ArrayLike) -> jax.Array:
         """Returns the rate at ``count``.
 
-        A held rate is returned bit for bit. A ramp starts at exactly its first rate, is
-        within 4 ulp of the real value (through zero: 4 ulp of the larger of its two
-        rates), monotone, and never outside of its two rates; it has the same bits however it
-        is evaluated on one backend: eagerly, jitted, mapped, in an array.
+        A held rate is returned bit for bit. A ramp starts at exactly its first rate. In between
+        it is within 4 ulp of the real value (through zero: 4 ulp of the larger of its two
+        rates), monotone, and never beyond its two rates. On one backend it has the same bits
+        however you evaluate it: eagerly, jitted, mapped, in an array.
 
         Args:
           count: optimizer steps done so far, a scalar or an array of any shape: Python
-            numbers, NumPy or JAX arrays, of any integer or floating dtype (a fraction is
-            dropped: it lies in the step under way). Counts below 0 read as 0; from the last
-            boundary on, the last rate holds for ever; NaN gives NaN.
+            numbers, NumPy or JAX arrays, of any integer or floating dtype. Fractional counts are
+            rounded down. Counts below 0 read as 0. From the last boundary on, the last rate
+            holds for ever. NaN gives NaN.
 
         Returns:
-          The rate, of the shape of ``count``. Its type is weak: it promotes like a
-          Python float and so changes no dtype in a bfloat16 train step.
+          The rate, of the shape of ``count``. It is weakly typed: it promotes like a Python
+          float, so it changes no dtype in a bfloat16 train step.
 
         Raises:
-          TypeError: ``count`` is no real number or array of such.
+          TypeError: ``count`` is not a real number or an array of real numbers.
           ValueError: this is a batch of schedules (call it under ``jax.vmap``).
         """
         if isinstance(count, jax.Array) or (type(count) is int and 0 <= count <= INT32_MAX):
@@ -190,7 +192,7 @@ _FIELDS = ["boundaries", "rates", "ramps"]
 jax.tree_util.register_dataclass(SteppingSchedule, data_fields=_FIELDS, meta_fields=[])
 
 
-# For programs that take or give a schedule: a schedule has no data beside its leaves.
+# For exported programs with a schedule as an argument or a result. All its data are leaves.
 export.register_pytree_node_serialization(
     SteppingSchedule,
     serialized_name="optax_stepping.SteppingSchedule",
@@ -200,8 +202,8 @@ export.register_pytree_node_serialization(
 
 
 def make_schedule(boundaries: Any, rates: Any, ramps: Any) -> SteppingSchedule:
-    """The schedule of arrays of NumPy or JAX, or of tracers; what is concrete becomes an array
-    that outlives the trace it may be made in.
+    """The schedule of NumPy's or JAX's arrays, or of tracers. Inside a trace too, concrete leaves
+    become arrays that outlive it.
     """
     with jax.ensure_compile_time_eval():
         return SteppingSchedule(*map(_outliving, (boundaries, rates, ramps)))
@@ -210,17 +212,18 @@ def make_schedule(boundaries: Any, rates: Any, ramps: Any) -> SteppingSchedule:
 def as_function(
     schedule: SteppingSchedule,
 ) -> Callable[[jax.typing.ArrayLike], jax.Array]:
-    """The same schedule as a plain function, which is one leaf of a tree and not three.
+    """The same schedule as a plain function: one leaf of a tree, not three.
 
-    For programs that map over functions or store them: the ``schedules`` of a Kauldron trainer, an
-    attribute of an ``nnx.Module``, a field of an Equinox module whose rates are not trained.
+    Use it for programs that map over functions or store them: the ``schedules`` of a Kauldron
+    trainer, an attribute of an ``nnx.Module``, a field of an Equinox module whose rates are not
+    to be trained.
 
     Args:
       schedule: a single ``SteppingSchedule``.
 
     Returns:
-      A function from ``count`` to the rate, with the meaning of the schedule. It can be pickled
-      and copied. Functions of one schedule are equal.
+      A function from ``count`` to the rate. It can be pickled and copied. Two functions of one
+      schedule are equal.
 
     Raises:
       TypeError: ``schedule`` is not a ``SteppingSchedule``.
@@ -254,7 +257,7 @@ def _outliving(leaf: Any) -> Any:
         return leaf  # a tree of axes or shardings, say
     # Put there explicitly, which jax.transfer_guard("disallow") lets pass.
     array = leaf if isinstance(leaf, jax.Array) else jax.device_put(leaf)
-    # An eager shard_map traces constants all the same: there, NumPy's stay.
+    # An eager shard_map traces constants, too: there, NumPy's arrays stay.
     return leaf if is_traced(array) else array
 
 

@@ -1,4 +1,4 @@
-"""Many schedules in one: a leading batch axis, for ``jax.vmap``; and room for stages."""
+"""A batch of schedules for ``jax.vmap``, and room for more stages."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,22 +22,23 @@ def stack(
 ) -> SteppingSchedule:
     """Stacks schedules into one with a leading batch axis, ready for ``jax.vmap``.
 
-    Schedules with fewer stages are padded at the front, with stages of no length: that
-    changes no rate at any count. Ramping and holding schedules mix. A stack can be stacked
-    again, which gives a grid two axes; members of a stack must have equal batch shapes.
+    Schedules with fewer stages are padded at the front with stages of no length, which changes
+    no rate. Held and ramped schedules may be mixed. Stacks can be stacked again, if they have the
+    same batch shape: a grid then has two axes.
 
     Args:
       schedules: a sequence of schedules, or of stacks of one batch shape, with rates of one
         dtype.
-      num_stages: pad all to this number of stages; by default to the largest among them.
-        With a fixed number, sweeps of different shapes run in one compiled program.
+      num_stages: pad all to this number of stages; by default, to the largest among them.
+        With a fixed number, sweeps over different schedules share one compiled program.
 
     Returns:
       A ``SteppingSchedule`` with boundaries ``(k, ..., num_stages - 1)``, rates
       ``(k, ..., num_stages)`` and ramps ``(k, ..., num_stages - 1)`` for ``k`` schedules.
 
     Raises:
-      ValueError: no schedules, unequal batch shapes, or more stages than ``num_stages``.
+      ValueError: there are no schedules, their batch shapes differ, or one has more stages than
+        ``num_stages``.
       TypeError: something is not a schedule, or the rates differ in dtype.
 
     Example:
@@ -55,7 +56,7 @@ def stack(
         num_stages = _most_stages(schedules)
     else:
         num_stages = _checked_num_stages(schedules, num_stages)
-    # On the host, where a thousand small arrays are stacked in no time.
+    # On the host, where stacking a thousand small arrays is fast.
     padded = [_pad(*leaves, num_stages) for leaves in map(_leaves, schedules)]
     columns = zip(*padded, strict=True)
     return make_schedule(*(_numpy_for(column).stack(column) for column in columns))
@@ -68,12 +69,12 @@ def unstack(batch: SteppingSchedule) -> list[SteppingSchedule]:
       batch: a ``SteppingSchedule`` with a leading batch axis, not a tracer.
 
     Returns:
-      The members along the first axis. Single schedules come without padding; of a stack
-      of stacks, the inner stacks.
+      The members along the first axis: single schedules, without their padding; or stacks, if
+      ``batch`` has several batch axes.
 
     Raises:
-      ValueError: ``batch`` has no batch axis.
-      TypeError: ``batch`` is no ``SteppingSchedule``.
+      ValueError: ``batch`` has no batch axis, or is traced.
+      TypeError: ``batch`` is not a ``SteppingSchedule``.
 
     Example:
       >>> import optax_stepping
@@ -93,22 +94,21 @@ def unstack(batch: SteppingSchedule) -> list[SteppingSchedule]:
 
 
 def pad(schedule: SteppingSchedule, num_stages: int) -> SteppingSchedule:
-    """Pads a schedule at the front, with stages of no length, which changes no rate.
+    """Pads a schedule at the front with stages of no length, which changes no rate.
 
-    In the optimizer state, a padded schedule leaves room for stages to be added later
-    without a new compilation. ``repr`` shows padding as boundaries at 0; ``describe``
-    leaves it out.
+    In an optimizer state, padding leaves room for more stages later, without a new
+    compilation. ``repr`` shows padding as boundaries at 0; ``describe`` leaves it out.
 
     Args:
       schedule: a schedule, or a stack of them.
-      num_stages: the number of stages wanted, a warmup counting as one.
+      num_stages: the number of stages wanted. A warmup counts as one.
 
     Returns:
       The schedule with rates of shape ``(..., num_stages)``.
 
     Raises:
       ValueError: the schedule has more stages already.
-      TypeError: ``num_stages`` is no integer, or ``schedule`` no ``SteppingSchedule``.
+      TypeError: ``num_stages`` is not an integer, or ``schedule`` not a ``SteppingSchedule``.
 
     Example:
       >>> import optax_stepping
@@ -131,8 +131,8 @@ def unpad(schedule: SteppingSchedule) -> SteppingSchedule:
       The schedule without leading stages of no length.
 
     Raises:
-      ValueError: ``schedule`` is a batch.
-      TypeError: ``schedule`` is no ``SteppingSchedule``.
+      ValueError: ``schedule`` is a batch, or traced.
+      TypeError: ``schedule`` is not a ``SteppingSchedule``.
 
     Example:
       >>> import optax_stepping
@@ -149,14 +149,14 @@ def unpad(schedule: SteppingSchedule) -> SteppingSchedule:
             f"a batch of shape {boundaries.shape[:-1]}",
             "take its members from unstack(batch)",
         )
-    # Only padding has boundaries at 0: those of a schedule are positive.
+    # Only padding has boundaries at 0.
     padding = int(np.count_nonzero(boundaries == 0))
     return make_schedule(boundaries[padding:], rates[padding:], ramps[padding:])
 
 
 def _pad(boundaries: Any, rates: Any, ramps: Any, num_stages: int) -> tuple[Any, Any, Any]:
-    """Leaves with more stages, of no length, at the front: boundaries at 0 are passed at every
-    count. (At the other end, padding could not be told from a last boundary at 2**31 - 1.)
+    """The leaves with more stages at the front. Boundaries at 0 are reached at every count. (At the
+    back, padding would look like a last boundary at 2**31 - 1.)
     """
     missing = num_stages - rates.shape[-1]
     if not missing:

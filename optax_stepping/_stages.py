@@ -1,4 +1,4 @@
-"""Stages of a table of rates: its straight stretches, and steps or ramps along its curves."""
+"""The stages of a table of rates: straight stretches, and steps or ramps along its curves."""
 
 import itertools
 from typing import NamedTuple
@@ -24,9 +24,9 @@ class Stages(NamedTuple):
 
 
 def curves_between(stretches: list[tuple[int, int]], size: int) -> list[tuple[int, int]]:
-    """The last count of a stretch and the first of the next one, if there are any between.
+    """The last count of a stretch and the first of the next one, if there are counts between them.
 
-    Where the table begins or ends with a curve, its count before the first, or after the last.
+    A curve at the start of the table comes after count -1, one at its end before ``size``.
     """
     ends = itertools.pairwise([(-1, -1), *stretches, (size, size)])
     return [(last, first) for (_, last), (first, _) in ends if first - last > 1]
@@ -64,8 +64,8 @@ def _ramps_or_steps(
 ) -> dict[int, tuple[float, bool]]:
     """Ramps within ``error`` of both tables, or steps where these are as few.
 
-    They are exact at both ends, at jumps and at corners: where a curve bends much more than two
-    counts before and beyond. Between those they stay within the range of the rates.
+    They are exact at both ends and at corners and jumps: counts where the curve bends much more
+    than two counts before and after. Between those they stay within the range of the rates.
     """
     bends = np.pad(np.abs(np.diff(rates[first : last + 1], 2)), 3)
     noise = 4 * SINGLE * np.abs(rates[first : last + 1]).max()
@@ -84,11 +84,11 @@ def _ramps_or_steps(
 
 
 def _ramps(curve: ndarray, single: ndarray, error: float) -> list[tuple[int, float]]:
-    """Where ramps start, and what from: one after the other, each nearly as long as can be.
+    """The counts and rates where ramps start, each ramp nearly as long as possible.
 
-    The slopes that keep a ramp within ``error`` of the rates so far are a cone, which narrows
-    count by count until it is empty. A ramp that ended only there would leave the next one no
-    choice, so it ends a little earlier.
+    The slopes that keep a ramp within ``error`` of the rates form a cone, which narrows count by
+    count until it is empty. A ramp to the very last count would leave the next ramp no choice of
+    its start, so it ends a little earlier.
     """
     low, high = curve.min(), curve.max()
     floor = np.minimum(np.maximum(np.maximum(curve, single) - error, low), curve)

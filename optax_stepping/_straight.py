@@ -1,4 +1,4 @@
-"""Straight stretches of a table of rates: what is held or goes in a line, with its ends."""
+"""Straight stretches of a table of rates, held or sloping, with their ends."""
 
 import itertools
 
@@ -12,10 +12,10 @@ DOUBLE, SINGLE = 2.0**-49, 2.0**-21
 def straight_stretches(rates: ndarray) -> list[tuple[int, int]]:
     """The first and last counts of every straight stretch, in order; two may share an end.
 
-    First, what is held to the bit; then, in what is left, what is straight up to the noise of
-    double precision; then, of single. That hides slow curves from neighboring rates, so every
-    4th, 16th, ... rate is looked at, too. Last, it may be as large as that of the largest rate:
-    rates are differences of larger numbers.
+    Held stretches are found first, then lines up to the noise of double precision, then up to that
+    of single precision. Its noise hides slow curves between neighboring rates, so every 4th,
+    16th, ... rate is looked at, too. Last come lines with the noise of the largest rate of all:
+    some rates are differences of larger numbers.
     """
     size = len(rates)
     free, found = np.ones(size, bool), []
@@ -23,7 +23,7 @@ def straight_stretches(rates: ndarray) -> list[tuple[int, int]]:
     single = itertools.product([SINGLE], [True, False], strides)
     for noise, local, stride in [(0.0, True, 1), (DOUBLE, True, 1), *single]:
         new = True
-        while new:  # among the smaller rates that are left, smaller steps may be sharp ends
+        while new:  # among the smaller rates that are left, smaller bends are sharp ends
             new = []
             for run in _runs(rates[::stride], free[::stride], noise, local):
                 first, last = _at_every_count(rates, free, run, stride, local)
@@ -37,18 +37,18 @@ def straight_stretches(rates: ndarray) -> list[tuple[int, int]]:
 def _runs(rates: ndarray, free: ndarray, noise: float, local: bool) -> list[tuple[int, int]]:
     """Stretches among the ``free`` counts, by these rules:
 
-    - Second differences inside are at most ``noise``, and all rates are as close to the line
-      through the ends. In double precision they may drift from it, as those of recursions do;
-      in single, held rates are equal to the bit.
-    - The ends are sharp: the second difference there, or at the next count, is four times the
-      noise of single precision. A curve that is straight for a while does not end so. In double
-      precision, four times its own noise is enough where a curve begins or two long lines meet.
-      What is held for long, to the bit, may end in any way.
-    - A line of less than six counts has another stretch, or an end of the table, beside it:
-      where a curve turns, it is straight for so long. Two equal rates are a stretch.
+    - Inside, second differences are at most ``noise``, and so are distances from the line through
+      both ends. In double precision rates may drift from the line, as in recursions. In single
+      precision, held rates are equal to the bit.
+    - The ends are sharp: the second difference there, or at the next count, is at least four times
+      the noise of single precision. A curve that looks straight for a while has no such ends. In
+      double precision, four times its own noise is enough where a curve begins or two long lines
+      meet. A long held stretch may end in any way.
+    - A line of less than six counts has another stretch, or an end of the table, next to it:
+      curves are straight for so long where they turn. Two equal rates are a stretch.
 
-    The noise is relative to the largest rate of the stretch, or of all if not ``local``; that of
-    ends is relative to the largest rate of the free ones around.
+    The noise is relative to the largest rate of the stretch, or of all rates if not ``local``. At
+    an end, it is relative to the largest free rate around.
     """
     first, last, top = _unbent(rates, free, noise, local)
     if not first.size:
@@ -89,10 +89,11 @@ def _runs(rates: ndarray, free: ndarray, noise: float, local: bool) -> list[tupl
 def _unbent(
     rates: ndarray, free: ndarray, noise: float, local: bool
 ) -> tuple[ndarray, ndarray, ndarray]:
-    """Where free rates are straight from one to the next: first and last counts, largest rate.
+    """Where second differences of free rates are at most ``noise``: first and last counts, and the
+    largest rate.
 
-    The larger the rates, the larger their noise: of what is straight to that of the largest rate
-    of all, only what is straight to that of its own is left.
+    Stretches are found with the noise of the largest rate of all, and then broken up wherever the
+    noise of their own largest rate is exceeded.
     """
     height = np.abs(rates)
     bent = np.pad(np.abs(np.diff(rates, 2)), (1, 1)) if len(rates) > 2 else np.zeros(len(rates))
@@ -134,8 +135,8 @@ def _inside(first: ndarray, last: ndarray) -> tuple[ndarray, ndarray]:
 def _at_every_count(
     rates: ndarray, free: ndarray, run: tuple[int, int], stride: int, local: bool
 ) -> tuple[int, int]:
-    """A stretch of every ``stride``-th rate as far as all rates are on its line; or none, which
-    is (0, 0), if some inside are not.
+    """A stretch of every ``stride``-th rate, extended as far as all rates are on its line; or
+    (0, 0) if a rate inside it is not.
     """
     first, last = run[0] * stride, run[1] * stride
     if stride == 1:

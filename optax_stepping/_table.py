@@ -1,4 +1,4 @@
-"""A table of rates as data: the stages that are in it, and ramps along its curves."""
+"""A table of rates as a schedule: its straight stretches as stages, its curves as ramps."""
 
 import contextlib
 from bisect import bisect_left
@@ -38,28 +38,28 @@ def from_table(
 
     ``rates[c]`` is the rate at count ``c``; after the last, the last holds.
 
-    First, what is exact. A stretch of rates that is held, or goes in a straight line, becomes
-    one stage, with its ends where they are: a warmup that ends at 5,000 ends at 5,000. It
-    counts as straight up to rounding: the noise of float64 and of recursions in it, or of
-    float32, in whatever dtype the rates are. Steps by epoch are a stage each. Single rates
-    that are neither held nor straight become a stage each, while there are at most 256.
+    First come the exact stages. A stretch of rates that is held or straight becomes one stage,
+    and its ends stay where they are: a warmup that ends at 5,000 ends at 5,000. Straight means
+    straight up to rounding in float64, in recursions, or in float32, whatever dtype the rates
+    have. A rate per epoch becomes a stage per epoch. Up to 256 rates that are neither held nor
+    straight become a stage each.
 
-    Then, what is curved. Without a ``tolerance``, it is refused. With one, it becomes a chain of
-    ramps, each as long as it may be: their error is at most ``tolerance * max(abs(rates))`` at
-    every count, which is checked before the schedule is returned. The largest rate is that
-    of the whole table: one spike in it sets the scale. Ramps never leave the range of the
-    stretch between two corners or jumps that they stand for, and are exact at its ends. A
-    warmup and a cosine take 17 stages at 1e-3 and 47 at 1e-4, over 1,000 steps or a million.
+    Everything else is a curve. Without a ``tolerance``, it is refused. With one, it becomes a chain
+    of ramps, each as long as possible. Their error is at most ``tolerance * max(abs(rates))`` at
+    every count; this is checked before the schedule is returned. The maximum is over the whole
+    table, so one spike sets the scale. Between two corners or jumps of the curve, ramps never
+    leave the range of its rates, and they are exact at both. A warmup and a cosine take 17 stages
+    at 1e-3 and 47 at 1e-4, over 1,000 steps or a million.
 
-    It works inside ``jit`` and ``vmap``, and under ``jax.transfer_guard("disallow")``, with
-    concrete leaves.
+    Call it anywhere: inside ``jit`` and ``vmap`` and under ``jax.transfer_guard("disallow")`` its
+    schedule is concrete.
 
     Args:
-      rates: finite real numbers: any one-dimensional sequence or array of NumPy, JAX, pandas,
-        PyTorch, up to ten million and more. They must be known, not traced.
+      rates: finite real numbers, known and not traced: a one-dimensional sequence, or an array of
+        NumPy, JAX, pandas or PyTorch. Ten million are fine.
       tolerance: the largest error of ramps along a curve, relative to the largest rate: at
-        least 1e-6, as float32 rounds by up to 1e-7.
-      num_stages: pad to this many stages, which leaves room in a sweep or in a live state; see
+        least 1e-6, because float32 rounds by up to 1e-7.
+      num_stages: pad to this many stages, for room in a sweep or a live state; see
         :func:`optax_stepping.pad`.
 
     Returns:
@@ -67,7 +67,7 @@ def from_table(
 
     Raises:
       ValueError: ``rates`` are empty, not one-dimensional, traced, not finite, or curved while
-        there is no ``tolerance``; ``tolerance`` is below 1e-6 or infinite; more than
+        there is no ``tolerance``; ``tolerance`` is below 1e-6 or infinite; or more than
         ``num_stages`` stages are needed. The message says where, or how many.
       TypeError: an argument is of the wrong kind.
 
@@ -94,7 +94,7 @@ def check_options(tolerance: Any, num_stages: Any) -> None:
 
 @contextlib.contextmanager
 def concrete() -> Iterator[None]:
-    """Inside transformations too, JAX computes at once, and may transfer what it needs."""
+    """Here JAX computes at once, inside transformations too, and may transfer arrays."""
     with jax.ensure_compile_time_eval(), jax.transfer_guard("allow"):
         yield
 
@@ -107,8 +107,10 @@ def find_stages(
     single: ndarray | None = None,
     own_rates: Callable[[list[int]], ndarray] | None = None,
 ) -> SteppingSchedule:
-    """The schedule of a checked table. Ramps also fit ``single``, its rates in the precision in
-    force, and held rates of the table are what ``own_rates`` returns in the middle of their stages.
+    """The schedule of a checked table.
+
+    ``single`` are the rates in the precision in force, which ramps have to fit, too. Held rates
+    of the table are replaced by what ``own_rates`` returns for the middle of their stages.
     """
     dtype, largest = np.finfo(jnp.result_type(float)), np.abs(rates).max()
     if largest > dtype.max:
@@ -118,7 +120,7 @@ def find_stages(
     stretches = straight_stretches(rates)
 
     def stages_within(tolerance: float | None) -> Stages:
-        # What the rounding of rates and of ramps may add is kept in hand.
+        # Rounding of rates and of ramps may add to the error.
         error = None if tolerance is None else (tolerance - 4 * dtype.eps) * largest
         stages = to_stages(rates, single, stretches, error)
         return stages._replace(rates=stages.rates.astype(dtype.dtype)).merged()
@@ -135,7 +137,7 @@ def find_stages(
         write = f"write tolerance=1e-3, which takes {ramps} ramps"
         raise bad_value("rates", "be held or straight without a tolerance", got, write)
     if own_rates is not None:
-        # A step within a curve may be off the table, and a ramp may lead to it: it stays.
+        # A held step within a curve that is off the table stays: a ramp may lead to it.
         exact = ~stages.ramps & (stages.rates == rates[stages.starts].astype(dtype.dtype))
         middles = (stages.starts + np.append(stages.starts[1:], len(rates))) // 2
         stages.rates[exact] = own_rates(middles[exact].tolist())
@@ -156,8 +158,8 @@ def find_stages(
 def _check_errors(
     schedule: SteppingSchedule, rates: ndarray, single: ndarray, error: float
 ) -> None:
-    """Asks the schedule for its rate at every count."""
-    # Padded to a power of two: few programs are compiled.
+    """Compares the schedule with the table at every count."""
+    # Padded to a power of two, so that few programs are compiled.
     padded = pad(schedule, max(16, 1 << (schedule.rates.size - 1).bit_length()))
     for start in range(0, len(rates), CHUNK):
         counts = np.minimum(np.arange(start, start + CHUNK), len(rates) - 1)

@@ -47,20 +47,20 @@ def describe(
 ) -> str:
     """The stages of a schedule as a table, and below it what looks wrong.
 
-    Four or more ramps in a row, as a converted curve has them, share a line: the rate where the
-    first starts, the rate where the last ends, and how many there are. Ramps that rise and ramps
-    that fall have lines of their own, unless they alternate faster than every four ramps.
+    Four or more ramps in a row, as in a converted curve, share a line: the rate where the first
+    starts, the rate where the last ends, and their number. Rising and falling ramps have separate
+    lines, unless they alternate faster than every four ramps.
 
-    Named as suspicious: stages that start at or after ``total_steps``; all boundaries
-    within the first hundredth of ``total_steps`` (were epochs given as steps?); a rate that
-    rises after the warmup (after the first fall or plateau); boundaries that do not
-    increase, rates that are not finite or are negative (a live edit is not checked). Of each
-    kind, the first is shown, and how many more there are.
+    These look wrong: stages that start at or after ``total_steps``; all boundaries within the
+    first hundredth of ``total_steps`` (were epochs given as steps?); a rate that rises after the
+    warmup, which ends with the first fall or plateau; boundaries that do not increase; rates that
+    are not finite or are negative (a live edit is not checked). For each kind, the first is shown,
+    and how many more there are.
 
     Args:
-      schedule: one schedule; describe a batch member by member, after ``unstack``. Of a
-        :class:`optax_stepping.SteppingState`, what its schedule does from its count on, if all
-        members are the same.
+      schedule: one schedule. Describe a batch member by member, after ``unstack``. For a
+        :class:`optax_stepping.SteppingState`, the table starts at its count; a vmapped one is
+        taken if all its members are the same.
       total_steps: the length of training in optimizer steps, if known.
       all_stages: True gives every ramp a line of its own.
 
@@ -131,8 +131,8 @@ def plot(
     """Draws the rate from step 0 to ``total_steps``, with matplotlib.
 
     Args:
-      schedule: one schedule; or a stack of them, which makes a line for every member. Of a
-        :class:`optax_stepping.SteppingState`, its schedule from its count on.
+      schedule: one schedule, or a stack, which makes a line for every member. For a
+        :class:`optax_stepping.SteppingState`, the line starts at its count.
       total_steps: the length of training in optimizer steps.
       ax: the axes to draw into; new ones if None.
       **line: options of matplotlib's lines, such as ``label="plan"``; for a stack, ``label``
@@ -140,7 +140,7 @@ def plot(
 
     Returns:
       The axes. A line has an exact point on either side of every boundary, and many in every
-      ramp, close together at its ends: it is right on logarithmic axes of steps and of rates, too.
+      ramp, close together at its ends. So it is right on logarithmic axes, too.
 
     Raises:
       ImportError: matplotlib is missing (``pip install optax-stepping[plot]``).
@@ -182,17 +182,17 @@ def to_dict(schedule: SteppingSchedule) -> dict[str, list]:
     same precision. Padding is left out.
 
     Args:
-      schedule: one schedule; convert a batch member by member, after ``unstack``.
+      schedule: one schedule. Convert a batch member by member, after ``unstack``.
 
     Returns:
       ``boundaries``, a list of ints; ``rates``, a list of one float more, each with the fewest
-      digits that tell it from its neighbours in the dtype of the rates; ``interpolate``, a list of
-      bools, whether a stage ramps to the next rate. A warmup is a ramp of stage 0.
+      digits that give the same number in the dtype of the rates; ``interpolate``, a list of bools:
+      whether a stage ramps to the next rate. A warmup is a ramp of stage 0.
 
     Raises:
       ValueError: ``schedule`` is a batch or traced, its boundaries do not increase, or a rate is
         not finite.
-      TypeError: ``schedule`` is not a ``SteppingSchedule``. Of a state, take ``.schedule``.
+      TypeError: ``schedule`` is not a ``SteppingSchedule``. For a state, pass ``.schedule``.
 
     Example:
       >>> import json

@@ -63,13 +63,12 @@ def test_eager_calls_trace_once():
 
 @pytest.mark.parametrize("counts", [jnp.int32(0), jnp.zeros(1_000_000, jnp.int32)])
 def test_programs_grow_with_the_levels_of_the_search_only(counts):
-    """A level more for twelve times the stages, and the arithmetic of one stage at every size."""
+    """A level more for twelve times the stages, and the arithmetic of all of a few, or of one."""
 
     def equations(num_stages):
         program = jax.make_jaxpr(lambda schedule: schedule(counts))
         return count_equations(program(uniform_schedule(num_stages)).jaxpr)
 
-    assert equations(40) == equations(140)
     assert equations(8192) < 2 * equations(4)
 
 
