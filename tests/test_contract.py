@@ -168,8 +168,11 @@ def test_counts_that_define_jax_array():
 
 
 def test_a_field_is_replaced_but_not_set():
-    with pytest.raises(AttributeError):
+    with pytest.raises(AttributeError, match=r"a schedule .*, got rates = .*replace\(rates="):
         OURS.rates = OURS.rates / 2
+    with pytest.raises(AttributeError, match=r"a schedule .*, got del rates"):
+        del OURS.rates
+    assert OURS.replace(rates=jnp.array([1, 2, 3]))(5) == 2
 
 
 WIDE = np.array([4, 2**31])

@@ -13,10 +13,8 @@ import orbax.checkpoint as ocp
 import pytest
 from flax import nnx
 from jax import export
-from jax.sharding import Mesh, NamedSharding
-from jax.sharding import PartitionSpec as P
 from optax._src.base import StatefulSchedule
-from oracle import assert_rates, shard_map
+from oracle import assert_rates
 
 from optax_stepping import SteppingSchedule, manual_stepping
 
@@ -153,17 +151,6 @@ def test_leaves_are_strongly_typed_arrays(how):
     leaves = jax.tree.leaves(MADE[how]())
     assert all(isinstance(leaf, jax.Array) and not leaf.weak_type for leaf in leaves)
     assert [leaf.dtype for leaf in leaves] == [jnp.int32, jnp.float32, jnp.bool_]
-
-
-def test_shard_map_and_replication():
-    mesh = Mesh(jax.devices("cpu")[:8], "i")
-    counts, specs = jnp.arange(16), (P(), P("i"))
-    sharded = shard_map(lambda s, c: (s, s(c)), mesh=mesh, in_specs=specs, out_specs=specs)
-    with jax.default_device(jax.devices("cpu")[0]):
-        replicated = jax.device_put(SCHEDULE, NamedSharding(mesh, P()))
-        schedule, rates = jax.jit(sharded)(replicated, counts)
-    assert_rates(SCHEDULE, counts, rates)
-    assert_survived(jax.device_get(schedule))
 
 
 def test_tree_paths():

@@ -23,6 +23,8 @@ from optax_stepping import (
     as_function,
     check,
     describe,
+    from_function,
+    from_table,
     get_state,
     interop,
     join,
@@ -302,6 +304,11 @@ DOORS = {
         (lambda: to_dict(BATCH), V, "schedule must be one schedule, got a batch"), (lambda: jit(to_dict)(S), V, "schedule must be known, got the traced"),
         (lambda: to_dict(S.replace(rates=[NAN] * 4)), V, "rates[0] must be finite, got nan"),
         (lambda: to_dict(S.replace(boundaries=[5, 4, 9])), V, "boundaries[1] = 4 after boundaries[0] = 5"),
+    ],
+    "from_table, from_function": [
+        (lambda: from_table([1e39]), V, "rates must be at most 3.4e+38, got 1e+39 at count 0; write smaller ones"),
+        (lambda: from_function(lambda c: jnp.cos(c / 200) * (1 + 5e-5 * (jnp.result_type(float) == "float64")), total_steps=300, tolerance=1e-5),
+         V, "tolerance must be larger, as the rates depend on the precision, got 1.00005 and 1.0 at count 0; write tolerance=5.5e-05"),
     ],
     "importers": [
         (lambda: interop.from_tf_object_detection(3), T, "config must be the text or the path of a pipeline.config, got 3 of type int; write a str"),

@@ -191,7 +191,7 @@ def test_rates_of_any_kind(rates):
     assert same(from_table(rates), expected)
 
 
-@pytest.mark.parametrize("rates", [[0.1], [0.1] * 5, [0.0] * 300, [1e-30], [1e-60]])
+@pytest.mark.parametrize("rates", [[0.1], [0.1] * 5, [0.0] * 300, [1e-30], [1e-60], [2**70]])
 def test_a_constant_is_one_stage(rates):
     found = from_table(rates)
     assert found.rates.tolist() == [found.rates.dtype.type(rates[0])]
@@ -305,6 +305,11 @@ def traced(convert):
     return lambda: jax.jit(convert)(1.0)
 
 
+class Unreadable:
+    def __array__(self, *_, **__):
+        raise ValueError
+
+
 T, V = TypeError, ValueError
 
 
@@ -319,6 +324,8 @@ T, V = TypeError, ValueError
         (lambda: from_table("0.1"), T, "rates must be a list, .* got '0.1' of type str"),
         (lambda: from_table([0.1, "x"]), T, r"rates\[1\] must be a real number, got 'x'"),
         (lambda: from_table([0.1, None]), T, r"rates\[1\] must be a real number, got None"),
+        (lambda: from_table(np.array([0.1, None])), T, r"rates\[1\] must be a real number, got None"),
+        (lambda: from_table(Unreadable()), V, r"rates must be one number a step, got .*Unreadable.*; write \[0\.1, 0\.1"),
         (lambda: from_table([True]), T, r"rates\[0\] must be a real number, got True"),
         (lambda: from_table(0.1), T, "rates must be a list"),
         (traced(lambda p: from_table([p, 1.0])), V, "rates must be known, .*multiply"),

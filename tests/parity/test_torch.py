@@ -5,7 +5,6 @@ import functools
 import math
 from unittest import mock
 
-import jax
 import numpy as np
 import pytest
 import torch
@@ -445,18 +444,3 @@ def test_what_is_refused(scheduler, options, error, words):
     with pytest.raises(error, match=words) as refusal:
         from_torch(scheduler, **{"total_steps": 90} | options)
     assert "\n" not in str(refusal.value)
-
-
-def test_inside_jit_and_under_a_transfer_guard():
-    made = []
-
-    def make(rate):
-        made.append(from_torch(lr.CosineAnnealingLR(make_optimizer(0.5), 30), total_steps=60))
-        return rate * made[-1](3)
-
-    with jax.transfer_guard("disallow"):
-        made.append(from_torch(STEPPED, total_steps=90))
-    jax.jit(make)(1.0)
-    jax.vmap(make)(jax.numpy.ones(2))
-    for schedule in made:
-        assert not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(schedule))
