@@ -93,7 +93,7 @@ def test_a_million_pairs_in_every_mode(seed, backend):
 
 @pytest.mark.parametrize("num_boundaries", [0, 1, 2, 7, 11, 12, 13, 16, 31, 32, 33, 200])
 def test_many_counts_have_the_bits_of_few(num_boundaries, backend):
-    """From 1000 counts on, ramps are picked before the rates are computed."""
+    """With any number of stages, which are searched in blocks."""
     rng = np.random.default_rng(num_boundaries)
     boundaries = np.cumsum(rng.integers(1, 100, num_boundaries))
     rates = rng.choice([-0.0, 0.0, -1e-9, 1e-3, 0.1, -7.0, 1e30], num_boundaries + 1)

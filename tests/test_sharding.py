@@ -1,4 +1,4 @@
-"""Sweeps over many devices, and data parallelism with a replicated schedule."""
+"""Sweeps over many devices; schedules and counts on meshes with explicit axes."""
 
 import contextlib
 import re
@@ -88,42 +88,7 @@ def check_sweep(batch, params, rates):
     with jax.default_device(jax.devices("cpu")[0]):
         alone = jax.jit(jax.vmap(train))(batch)
     np.testing.assert_array_equal(rates, alone[2])
-    assert_near(params, alone[0])
-
-
-def assert_near(ours, theirs):
-    chex.assert_trees_all_close(*jax.device_get((ours, theirs)), rtol=1e-5, atol=1e-6)
-
-
-def test_data_parallel_training_with_a_replicated_schedule(mesh):
-    schedule = manual_stepping([16, 40], [0.25, 0.125, 0.0625], warmup_steps=8)
-    optimizer = optax.inject_hyperparams(optax.sgd)(stateful(schedule), momentum=0.9)
-    replicated, over_batch = NamedSharding(mesh, P()), NamedSharding(mesh, P("i"))
-
-    def step(params, state, inputs):
-        grads = jax.grad(lambda p: jnp.mean((inputs @ p - 1) ** 2))(params)
-        updates, state = optimizer.update(grads, state, params)
-        return optax.apply_updates(params, updates), state
-
-    shardings = (replicated, replicated, over_batch)
-    parallel_step = jax.jit(step, in_shardings=shardings, out_shardings=(replicated, replicated))
-    with jax.default_device(jax.devices("cpu")[0]):
-        params = jnp.zeros(3)
-        state = optimizer.init(params)
-        alone = (params, state)
-    together = jax.device_put((params, state), replicated)
-    inputs = jax.device_put(INPUTS, over_batch)
-    for count in range(50):
-        together = parallel_step(*together, inputs)
-        with jax.default_device(jax.devices("cpu")[0]):
-            alone = jax.jit(step)(*alone, INPUTS)
-        assert together[1].hyperparams["learning_rate"] == schedule(count)
-    for leaf in jax.tree.leaves(together[1]):
-        assert leaf.sharding.is_fully_replicated
-    assert_near(together, alone)
-    text = parallel_step.lower(*together, inputs).compile().as_text()
-    assert "all-reduce" in text
-    assert not re.search(r"infeed|outfeed|callback", text)
+    chex.assert_trees_all_close(*jax.device_get((params, alone[0])), rtol=1e-5, atol=1e-6)
 
 
 @has_explicit_axes
