@@ -43,20 +43,15 @@ def custom_vjp(schedule):
 
 
 USES = {
-    "call": lambda s: s(3),
-    "jit": lambda s: jax.jit(s)(3),
+    "call": lambda s: s(3), "jit": lambda s: jax.jit(s)(3),
     "jit twice": lambda s: (jax.jit(s)(3), jax.jit(s)(5)),
     "jit of a partial": lambda s: jax.jit(functools.partial(s))(3),
-    "vmap": lambda s: jax.vmap(s)(jnp.arange(12)),
-    "pmap": lambda s: jax.pmap(s)(jnp.arange(2)),
-    "grad": lambda s: jax.grad(s)(3.5) * 0,
-    "value_and_grad": lambda s: jax.value_and_grad(s)(3.0)[0],
-    "jacfwd": lambda s: jax.jacfwd(s)(9.0),
-    "hessian": lambda s: jax.hessian(s)(9.0),
+    "vmap": lambda s: jax.vmap(s)(jnp.arange(12)), "pmap": lambda s: jax.pmap(s)(jnp.arange(2)),
+    "grad": lambda s: jax.grad(s)(3.5) * 0, "value_and_grad": lambda s: jax.value_and_grad(s)(3.0)[0],
+    "jacfwd": lambda s: jax.jacfwd(s)(9.0), "hessian": lambda s: jax.hessian(s)(9.0),
     "eval_shape": lambda s: jnp.zeros(jax.eval_shape(s, 5).shape),
     "eval_shape twice": lambda s: len([jax.eval_shape(s, 5), jax.eval_shape(s, 5)]),
-    "make_jaxpr": lambda s: len(jax.make_jaxpr(s)(3).out_avals),
-    "checkpoint": lambda s: jax.checkpoint(s)(3),
+    "make_jaxpr": lambda s: len(jax.make_jaxpr(s)(3).out_avals), "checkpoint": lambda s: jax.checkpoint(s)(3),
     "named_call": lambda s: jax.named_call(s, name="rate")(3),
     "cond": lambda s: lax.cond(True, s, lambda c: s(c + 1), 3),
     "switch": lambda s: lax.switch(0, [s, lambda c: 2 * s(c)], 3),
@@ -67,20 +62,14 @@ USES = {
     "pure_callback": lambda s: jax.pure_callback(
         lambda c: np.float32(s(c)), jax.ShapeDtypeStruct((), jnp.float32), 3
     ),
-    "custom_vjp": custom_vjp,
-    "export": lambda s: export.export(jax.jit(s))(jnp.int32(0)).call(jnp.int32(3)),
-    "partial": lambda s: functools.partial(s, 3)(),
-    "cache": lambda s: functools.cache(s)(3),
-    "weakref": lambda s: weakref.ref(s)()(3),
-    "dict key": lambda s: {s: 1}[s],
-    "set": lambda s: len({s, s}),
-    "copy": lambda s: copy.copy(s)(3),
-    "deepcopy": lambda s: copy.deepcopy(s)(3),
+    "custom_vjp": custom_vjp, "export": lambda s: export.export(jax.jit(s))(jnp.int32(0)).call(jnp.int32(3)),
+    "partial": lambda s: functools.partial(s, 3)(), "cache": lambda s: functools.cache(s)(3),
+    "weakref": lambda s: weakref.ref(s)()(3), "dict key": lambda s: {s: 1}[s], "set": lambda s: len({s, s}),
+    "copy": lambda s: copy.copy(s)(3), "deepcopy": lambda s: copy.deepcopy(s)(3),
     "cloudpickle": lambda s: pickle.loads(cloudpickle.dumps(s))(3),
     "signature": lambda s: len(inspect.signature(s).parameters),
     "format": lambda s: len("%s" % s) * 0,  # noqa: UP031
-    "nnx.jit": lambda s: nnx.jit(s)(3),
-    "eqx.filter_jit": lambda s: eqx.filter_jit(s)(3),
+    "nnx.jit": lambda s: nnx.jit(s)(3), "eqx.filter_jit": lambda s: eqx.filter_jit(s)(3),
     "join_schedules": lambda s: optax.join_schedules([s, s], [6])(8),
     "scale_by_schedule": lambda s: optax.scale_by_schedule(s).update(
         jnp.ones(2), optax.scale_by_schedule(s).init(None)
@@ -91,7 +80,7 @@ USES = {
     "static argument": lambda s: jax.jit(lambda f, c: f(c), static_argnums=0)(s, 3),
     "assert_max_traces": lambda s: jax.jit(chex.assert_max_traces(lambda c: s(c), n=1))(3),
     "tree of functions": lambda s: jax.tree.map(lambda f: f(3), {"a": getattr(s, "__call__", s)}),  # noqa: B004
-}
+}  # fmt: skip
 
 
 @pytest.mark.not_under("JAX_NUMPY_DTYPE_PROMOTION", reason="Optax's closures mix ints and floats")

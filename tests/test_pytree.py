@@ -59,16 +59,13 @@ PASSAGES = {
     "vmap": lambda s: jax.tree.map(lambda leaf: leaf[1], jax.vmap(lambda s: s * 1)(stacked(s))),
     "scan": lambda s: jax.lax.scan(lambda s, count: (s, s(count)), s, jnp.arange(3))[0],
     "while_loop": lambda s: jax.lax.while_loop(lambda s: s(3) < 0, lambda s: s, s),
-    "cond": lambda s: jax.lax.cond(True, lambda s: s, lambda s: s, s),
-    "export": exported,
+    "cond": lambda s: jax.lax.cond(True, lambda s: s, lambda s: s, s), "export": exported,
     "tree.map": lambda s: jax.tree.map(lambda leaf: leaf, s),
-    "NumPy leaves": lambda s: jax.tree.map(np.asarray, s),
-    "pickle": lambda s: pickle.loads(pickle.dumps(s)),
-    "deepcopy": copy.deepcopy,
-    "copy": copy.copy,
+    "NumPy leaves": lambda s: jax.tree.map(np.asarray, s), "pickle": lambda s: pickle.loads(pickle.dumps(s)),
+    "deepcopy": copy.deepcopy, "copy": copy.copy,
     "Equinox": lambda s: eqx.filter_jit(lambda module: module)(Module(s, 3)).schedule,
     "nnx": lambda s: nnx.merge(*nnx.split(NnxModule(s))).schedule,
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("through", PASSAGES)

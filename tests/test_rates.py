@@ -19,8 +19,7 @@ from optax_stepping import manual_stepping
 INT32_MAX = 2**31 - 1
 
 CASES = {
-    "constant": manual_stepping([], [0.1]),
-    "one step": manual_stepping([1], [0.1, 0.01]),
+    "constant": manual_stepping([], [0.1]), "one step": manual_stepping([1], [0.1, 0.01]),
     "steps": manual_stepping([10, 25, 60], [0.1, 0.05, 0.01, 0.005]),
     "adjacent": manual_stepping([1, 2, 3, 4], [0.1, 0.3, 0.2, 0.0, 0.4]),
     "warmup": manual_stepping([10, 25, 60], [0.001, 0.1, 0.01, 0.005], warmup=True),
@@ -40,7 +39,7 @@ CASES = {
     "many": manual_stepping(
         range(2, 272, 3), [1 / (i + 1) for i in range(91)], interpolate=[True, False, False] * 30
     ),
-}
+}  # fmt: skip
 
 
 @pytest.fixture(params=CASES, name="case")
