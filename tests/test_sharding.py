@@ -3,7 +3,6 @@
 import contextlib
 import re
 
-import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +12,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from oracle import random_schedule, shard_map
 
-from optax_stepping import manual_stepping, stack, stateful
+from optax_stepping import manual_stepping, stack, stateful, unstack
 
 COLLECTIVES = re.compile(r"all-reduce|all-gather|all-to-all|collective|reduce-scatter")
 INPUTS = np.linspace(-1, 1, 48).reshape(16, 3).astype(np.float32)
@@ -31,8 +30,9 @@ def mesh_fixture():
 @pytest.fixture(name="batch")
 def batch_fixture():
     with jax.default_device(jax.devices("cpu")[0]):
-        plans = [([10 + i, 40], [0.5 / (i + 1), 0.125, 0.0625]) for i in range(16)]
-        return stack([manual_stepping(*plan, warmup_steps=8) for plan in plans])
+        return stack([
+            manual_stepping([10 + i, 40], [0.5 / i, 0.125, 0.0625], warmup_steps=8, interpolate=i > 9) for i in range(1, 15)
+        ] + [manual_stepping([], [0.2]), manual_stepping([30], [0.1, 0.01])])  # fmt: skip
 
 
 def train(schedule):
@@ -55,6 +55,11 @@ def assert_spread(tree):
         assert len(leaf.sharding.device_set) == 8
         for shard in leaf.addressable_shards:
             assert shard.data.shape == (leaf.shape[0] // 8, *leaf.shape[1:])
+
+
+def test_a_sweep_is_the_separate_runs(batch):
+    params, _, rates = jax.jit(jax.vmap(train))(batch)
+    check_sweep(batch, params, rates)
 
 
 @pytest.mark.parametrize("how", ["jit", "shard_map"])
@@ -84,11 +89,12 @@ def test_a_sweep_with_explicit_axes(batch):
 
 
 def check_sweep(batch, params, rates):
-    """The same as on one device."""
-    with jax.default_device(jax.devices("cpu")[0]):
-        alone = jax.jit(jax.vmap(train))(batch)
-    np.testing.assert_array_equal(rates, alone[2])
-    chex.assert_trees_all_close(*jax.device_get((params, alone[0])), rtol=1e-5, atol=1e-6)
+    """The same as every member trained alone, on one device."""
+    params, rates = jax.device_get((params, rates))
+    for i, member in enumerate(unstack(batch)):
+        alone, _, its_rates = jax.jit(train)(member)
+        np.testing.assert_array_equal(rates[i], its_rates)
+        np.testing.assert_allclose(params[i], alone, rtol=1e-5, atol=1e-5)
 
 
 @has_explicit_axes

@@ -4,7 +4,6 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from hypothesis import given
 from hypothesis import strategies as st
 from oracle import same, schedules
@@ -102,35 +101,3 @@ def test_pad_and_unpad():
         assert same(unpad(padded), member)
         assert same(pad(member, member.rates.size), member)
     assert pad(stack(MEMBERS), 9).rates.shape == (6, 9)
-
-
-def quadratic_run(schedule):
-    """Final loss of a small regression, and the rates that were used."""
-    inputs = jnp.linspace(-1, 1, 12).reshape(4, 3)
-    optimizer = optax.inject_hyperparams(optax.sgd)(schedule, momentum=0.9)
-
-    def loss_fn(params):
-        return jnp.mean((inputs @ params - 1) ** 2)
-
-    def step(carry, _):
-        params, state = carry
-        updates, state = optimizer.update(jax.grad(loss_fn)(params), state, params)
-        return (optax.apply_updates(params, updates), state), state.hyperparams["learning_rate"]
-
-    params = jnp.zeros(3)
-    (params, _), rates = jax.lax.scan(step, (params, optimizer.init(params)), length=80)
-    return loss_fn(params), rates
-
-
-def test_a_vmapped_sweep_is_the_separate_runs():
-    members = [
-        manual_stepping([17, 40], [0.3, 0.17, 0.0625], warmup_steps=7, warmup_init_value=0.011),
-        manual_stepping([30], [0.1, 0.01]),
-        manual_stepping([37, 71], [0.43, 0.21, 0.03], interpolate=True),
-        manual_stepping([], [0.2]),
-    ]
-    losses, rates = jax.jit(jax.vmap(quadratic_run))(stack(members))
-    for i, member in enumerate(members):
-        loss, alone = jax.jit(quadratic_run)(member)
-        np.testing.assert_array_equal(rates[i], alone)
-        np.testing.assert_allclose(losses[i], loss, rtol=0, atol=1e-6)
