@@ -1,10 +1,5 @@
 """The rate at every count is the one of the definition."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import chex
 import jax
 import jax.numpy as jnp
@@ -12,7 +7,15 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from oracle import assert_rates, counts_around, exact_rate, schedule_arguments, schedules, ulps
+from oracle import (
+    assert_rates,
+    counts_around,
+    enable_x64,
+    exact_rate,
+    schedule_arguments,
+    schedules,
+    ulps,
+)
 
 from optax_stepping import manual_stepping
 
@@ -175,23 +178,18 @@ def test_every_integer_dtype(sign, bits):
 
 
 def test_under_x64():
-    """float64 rates, exact counts, and still no new dtype; in a process of its own."""
-    code = """
-import jax, jax.numpy as jnp, numpy as np
-from fractions import Fraction
-from oracle import assert_rates
-from optax_stepping import manual_stepping, stack
-schedule = manual_stepping([10, 2**31 - 1], [0.1, 1e-9, 0.3], interpolate=True)
-assert schedule.boundaries.dtype == jnp.int32 and schedule.rates.dtype == jnp.float64
-counts = [-1, 0, 3, 9, 10, 11, 2**24 + 1, 2**30, 2**31 - 2, 2**31 - 1]
-assert_rates(schedule, counts, schedule(jnp.array(counts)))
-assert_rates(schedule, counts, np.stack([schedule(count) for count in counts]))
-assert_rates(schedule, counts, np.stack([schedule(jnp.int64(count)) for count in counts]))
-assert schedule(jnp.int64(2**40)) == schedule(jnp.uint64(2**63)) == 0.3
-assert (schedule(3) * jnp.ones((), jnp.float32)).dtype == jnp.float32
-assert (schedule(jnp.arange(3)) * jnp.ones((), jnp.bfloat16)).dtype == jnp.bfloat16
-assert manual_stepping([5], [1e-300, 1e300])(5) == 1e300
-assert schedule(jnp.float64(2**31 - 1.5)) == schedule(2**31 - 2)
-"""
-    environment = os.environ | {"JAX_ENABLE_X64": "1", "PYTHONPATH": str(Path(__file__).parent)}
-    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+    """float64 rates, exact counts, and still no new dtype."""
+    counts = [-1, 0, 3, 9, 10, 11, 2**24 + 1, 2**30, 2**31 - 2, INT32_MAX]
+    with enable_x64(True):
+        schedule = manual_stepping([10, INT32_MAX], [0.1, 1e-9, 0.3], interpolate=True)
+        assert (schedule.boundaries.dtype, schedule.rates.dtype) == (jnp.int32, jnp.float64)
+        assert_rates(schedule, counts, schedule(jnp.array(counts)))
+        for kind in (int, jnp.int64):
+            assert_rates(schedule, counts, np.stack([schedule(kind(count)) for count in counts]))
+        assert schedule(jnp.int64(2**40)) == schedule(jnp.uint64(2**63)) == 0.3
+        assert schedule(jnp.float64(2**31 - 1.5)) == schedule(2**31 - 2)
+        for shape, dtype in (((), jnp.float32), ((3,), jnp.bfloat16)):
+            assert (schedule(jnp.zeros(shape, int)) * jnp.ones((), dtype)).dtype == dtype
+        assert manual_stepping([5], [1e-300, 1e300])(5) == 1e300
+        traced = jax.jit(lambda boundaries: manual_stepping(boundaries, [1, 2]))
+        assert traced(jnp.array([2**40])).boundaries[0] == INT32_MAX

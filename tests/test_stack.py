@@ -2,7 +2,6 @@
 
 import chex
 import jax
-import jax.numpy as jnp
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,12 +63,9 @@ def test_shapes_and_dtypes():
     chex.assert_shape(batch.boundaries, (6, 4))
     chex.assert_shape(batch.rates, (6, 5))
     chex.assert_shape(batch.ramps, (6, 4))
-    assert [leaf.dtype for leaf in jax.tree.leaves(batch)] == [
-        jnp.int32,
-        MEMBERS[0].rates.dtype,
-        jnp.bool_,
-    ]
-    assert jax.tree.structure(batch) == jax.tree.structure(MEMBERS[0])
+    chex.assert_trees_all_equal_structs(batch, MEMBERS[0])
+    for leaf, its in zip(jax.tree.leaves(batch), jax.tree.leaves(MEMBERS[0]), strict=True):
+        assert leaf.dtype == its.dtype
 
 
 def test_stacks_of_stacks():

@@ -178,12 +178,8 @@ FUNCTIONS = {
     "from_torch": (lambda scheduler, **given: interop.from_torch(scheduler, **{"total_steps": 9, **given}), FROM_TORCH),
 }  # fmt: skip
 # What may stand in a message instead of the name of the argument.
-ALIASES = {
-    "factor": "SteppingSchedule",
-    "divisor": "SteppingSchedule",
-    "state": "schedule|count",
-    "opt_state": "schedule",
-}
+ALIASES = {"state": "schedule|count", "opt_state": "schedule"}
+ALIASES |= dict.fromkeys(["factor", "divisor"], "SteppingSchedule")
 PACKAGE = str(pathlib.Path(o.__file__).parent)
 
 
