@@ -45,13 +45,6 @@ def test_the_last_count_where_counting_stops(first, second, step):
         assert_rates(second, [max(count - step, 0)], [late(count)])
 
 
-def test_a_ramp_of_two_steps_is_cut():
-    ramp = manual_stepping([4], [0.0, 1.0], interpolate=True)
-    cut = join([ramp, manual_stepping([], [9.0])], [2])
-    assert cut(np.arange(4)).tolist() == [0, 0.25, 9, 9]
-    assert cut.boundaries.tolist() == [1, 2]
-
-
 @given(SCHEDULES, st.one_of(st.integers(-60, 60), st.integers(-INT32_MAX, INT32_MAX)))
 def test_shift_means_counting_from_elsewhere(schedule, steps):
     shifted = shift(schedule, steps)
@@ -107,11 +100,6 @@ def test_a_ramp_that_is_cut_is_rounded_once(length, data):
     boundaries, rates, ramps = schedule_arguments(plan)
     exact = exact_rate(boundaries, rates, ramps, steps)
     assert shift(plan, steps).rates[0] == plan.rates.dtype.type(float(exact))
-
-
-def test_a_delay_of_one_step_holds_the_first_rate():
-    late = shift(manual_stepping([4], [0.0, 1.0], warmup=True), -1)
-    assert late(np.arange(7)).tolist() == [0, 0, 0.25, 0.5, 0.75, 1, 1]
 
 
 def half_to_even(number):
