@@ -1,5 +1,6 @@
 """Runs every benchmark and writes RESULTS.md and cost.png: python -m benchmarks."""
 
+import contextlib
 import datetime
 import importlib.metadata
 import os
@@ -20,10 +21,8 @@ PACKAGES = ["jax", "optax", "numpy", "keras", "torch", "libtpu", "jax-cuda12-plu
 def versions() -> str:
     found = []
     for package in PACKAGES:
-        try:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found.append(f"{package} {importlib.metadata.version(package)}")
-        except importlib.metadata.PackageNotFoundError:
-            found.append(f"{package} not installed")
     return ", ".join(found)
 
 

@@ -30,8 +30,8 @@ def kernels() -> Table:
         ["optimizer (its floor)", "schedule", *map(str, BOUNDARIES)],
         rows,
         "Kernels, library calls and copies in the optimised program for an H200, of a train step "
-        "of a 64-256-10 network. The floor is the rate `0.1`, of a schedule that counts steps. Optax's closure "
-        "has the same rates: a warmup joined to constant pieces.",
+        "of a 64-256-10 network. The floor is a schedule that counts steps and returns a constant. "
+        "Optax's closure has the same rates: a warmup joined to constant pieces.",
     )
 
 

@@ -60,8 +60,8 @@ ENVIRONMENT = {
 
 def compile_for(target: str, jobs: list[dict]) -> list[dict]:
     """Compiles every job and reports, per job, ``ops`` (how often each op stands in the
-    program), ``launches`` (fusions, library calls and copies of its entry, each of which a
-    GPU launches once), ``copies`` among them, ``estimate_us`` (the TPU compiler's own
+    program), ``launches`` (fusions, library calls and copies of its entry: a GPU launches each
+    once), ``copies`` among them, ``estimate_us`` (the TPU compiler's own
     estimate), ``compile_s``, ``devices`` and ``output_share`` (the largest share
     of a result that one device holds)."""
     environment = os.environ | ENVIRONMENT

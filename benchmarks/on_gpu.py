@@ -1,4 +1,4 @@
-"""What does a step take on a real GPU?"""
+"""What does a step take on a real GPU, where there is one?"""
 
 import jax
 import jax.numpy as jnp
@@ -27,12 +27,10 @@ def make_step(learning_rate, width: int):
 
 
 def tables() -> list[Table]:
+    if jax.default_backend() != "gpu":
+        return []
     title = "A train step on a real GPU"
     header = ["width of the layer", "constant, µs", "ours, µs", "Optax, µs"]
-    if jax.default_backend() != "gpu":
-        rows = [[str(width), *["not measured"] * 3] for width in WIDTHS]
-        rows.append(["10,000 schedules at once", *["not measured"] * 3])
-        return [Table(title, header, rows, "No GPU was at hand when this was written.")]
     rows = []
     for width in WIDTHS:
         rates = {"constant": 0.1, "ours": uniform_schedule(4), "Optax": optax_schedule(4)}

@@ -21,7 +21,7 @@ def uniform_schedule(num_stages: int, first_ramps: bool = True) -> SteppingSched
 
 
 def count_equations(jaxpr) -> int:
-    """Equations of a jaxpr, with those of the jaxprs inside of it."""
+    """Equations of a jaxpr, with those of the jaxprs inside it."""
     total = 0
     for equation in jaxpr.eqns:
         total += 1 + sum(

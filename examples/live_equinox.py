@@ -1,4 +1,7 @@
-"""A live schedule in Equinox: train, read the rate, edit, save the leaves, go on."""
+"""A live schedule in Equinox: train, read the rate, edit, save the leaves, go on.
+
+It prints step, rate and loss, before the edit and at the end. It needs equinox.
+"""
 
 import io
 

@@ -1,4 +1,7 @@
-"""A live schedule in a flax TrainState: train, read the rate, edit, save as bytes, go on."""
+"""A live schedule in a flax TrainState: train, read the rate, edit, save as bytes, go on.
+
+It prints step, rate and loss, before the edit and at the end. It needs flax.
+"""
 
 import flax.linen as nn
 import jax

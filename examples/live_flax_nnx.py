@@ -1,4 +1,7 @@
-"""A live schedule in flax.nnx: train, read the rate, edit, save with Orbax, go on."""
+"""A live schedule in flax.nnx: train, read the rate, edit, save with Orbax, go on.
+
+It prints step, rate and loss, before the edit and at the end. It needs flax and orbax-checkpoint.
+"""
 
 import tempfile
 from pathlib import Path

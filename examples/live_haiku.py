@@ -1,4 +1,7 @@
-"""A live schedule in Haiku: train, read the rate, edit, save with pickle, go on."""
+"""A live schedule in Haiku: train, read the rate, edit, save with pickle, go on.
+
+It prints step, rate and loss, before the edit and at the end. It needs dm-haiku.
+"""
 
 import pickle
 

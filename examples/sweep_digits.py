@@ -1,5 +1,8 @@
 """A sweep over schedules in one vmapped program: 64 classifiers of digits at once.
 
+It prints the best ten of a grid of base rates, first boundaries and warmups, and draws all losses
+in sweep_digits.png.
+
 python examples/sweep_digits.py --help
 """
 
@@ -22,14 +25,14 @@ from optax_stepping import SteppingSchedule, manual_stepping, stack
 
 
 class Point(NamedTuple):
-    """One point of the grid; boundary and warmup are shares of the training."""
+    """One point of the grid. The boundary and the warmup are shares of the training."""
 
     base_rate: float
     first_boundary: float
     warmup: float
 
     def schedule(self, total_steps: int) -> SteppingSchedule:
-        """Warmup, base rate, and a tenth of it from the first boundary on."""
+        """Warmup, base rate, and from the first boundary on a tenth of it."""
         boundary = max(2, round(self.first_boundary * total_steps))
         warmup_steps = min(round(self.warmup * total_steps), boundary - 1)
         rates = [self.base_rate, self.base_rate / 10]
@@ -48,7 +51,7 @@ def make_grid(
 def train(
     schedule: SteppingSchedule, digits: digits_model.Digits, total_steps: int
 ) -> tuple[jax.Array, jax.Array]:
-    """Loss and held-out accuracy after training; to be vmapped over schedules."""
+    """Loss and held-out accuracy after training. Map it over schedules with ``vmap``."""
     optimizer = digits_model.make_optimizer(schedule)
     params = digits_model.init_params(jax.random.key(0))
 
@@ -78,7 +81,7 @@ def run(total_steps: int, output: Path) -> None:
     table = Table(title=f"the best ten of {len(grid)} schedules, {total_steps} steps")
     for column in ("base rate", "first boundary", "warmup", "loss", "held-out accuracy"):
         table.add_column(column, justify="right")
-    # A diverged run has no loss: the last place.
+    # A run that diverged has no loss. It comes last.
     for i in np.argsort(np.nan_to_num(losses, nan=np.inf))[:10]:
         point = grid[i]
         shares = (f"{point.first_boundary:.0%}", f"{point.warmup:.0%}")
@@ -97,7 +100,7 @@ def draw(grid: Sequence[Point], log_losses: np.ndarray, output: Path) -> None:
     cells = log_losses.reshape(len(base_rates), len(first_boundaries), len(warmups))
     figure = Figure(figsize=(3.2 * len(warmups) + 1, 4), layout="constrained")
     axes = figure.subplots(1, len(warmups), sharey=True, squeeze=False)[0]
-    # A loss above that of guessing is a run that diverged, finite or not.
+    # A run with a loss above that of a guess diverged.
     cells = np.where(cells < np.log10(np.log(digits_model.NUM_CLASSES)), cells, np.nan)
     limits = {"vmin": np.nanmin(cells), "vmax": np.nanmax(cells)}
     images = []

@@ -1,5 +1,9 @@
 """A small detector under the schedule of a real one: digits on a canvas, found by their centres.
 
+It reads a pipeline.config of the TensorFlow Object Detection API and shortens its schedule. It
+prints the average precision at the end of every stage, and draws what it finds in
+train_detector.png.
+
 python examples/train_detector.py --help
 """
 
@@ -23,7 +27,8 @@ from rich.table import Table
 
 from optax_stepping import SteppingSchedule, describe, interop, stretch
 
-# Of the Object Detection API's Context R-CNN for Snapshot Serengeti: 500,000 steps of a batch.
+# The Object Detection API trains its Context R-CNN for Snapshot Serengeti under this, for 500,000
+# steps.
 CONFIG = """
 train_config {
   optimizer { momentum_optimizer {
@@ -40,7 +45,7 @@ train_config {
 }
 """
 CONFIG_STEPS = 500_000
-# This detector has no normalisation and no pretrained layers, and takes higher rates.
+# This detector has no normalisation and no pretrained layers, so it needs higher rates.
 FACTOR = 25
 CANVAS, STRIDE, MAX_DIGITS = 48, 4, 4
 CELLS = CANVAS // STRIDE
@@ -51,8 +56,10 @@ Params = dict[str, jax.Array]
 
 
 class Scenes(NamedTuple):
-    """Canvases float32 ``(k, 48, 48)``; of each, up to 4 digits: boxes float32 ``(k, 4, 4)`` as
-    (top, left, height, width) in pixels, labels int32 ``(k, 4)``, and whether they are there.
+    """Canvases float32 ``(k, 48, 48)`` with up to 4 digits each.
+
+    Boxes are float32 ``(k, 4, 4)``: (top, left, height, width) in pixels. Labels are int32
+    ``(k, 4)``. ``present`` is bool ``(k, 4)``: whether the digit is there.
     """
 
     images: jax.Array
@@ -62,7 +69,7 @@ class Scenes(NamedTuple):
 
 
 def place_digits(key: jax.Array, images: jax.Array, labels: jax.Array) -> Scenes:
-    """One scene: in every quarter of the canvas, perhaps a digit of some size, and noise."""
+    """One scene: every quarter of the canvas may hold a digit, of any size; and noise."""
     keys = jax.random.split(key, 5)
     half = CANVAS / 2
     rows = jax.random.randint(keys[0], (MAX_DIGITS,), 0, len(labels))
@@ -94,14 +101,15 @@ def init_params(key: jax.Array) -> Params:
         params[f"kernel{i}"] = init(keys[i], (3, 3, widths[i], widths[i + 1]))
         params[f"bias{i}"] = jnp.zeros(widths[i + 1])
     params["head"] = 0.1 * init(keys[4], (1, 1, widths[-1], NUM_CLASSES + 4))
-    # Few cells are centres: start with that.
+    # Few cells are centres, so the heat maps start low.
     params["head_bias"] = jnp.zeros(NUM_CLASSES + 4).at[:NUM_CLASSES].set(-4.0)
     return params
 
 
 def predict(params: Params, images: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Logits of the heat maps ``(k, 12, 12, 10)``, and centres and sizes ``(k, 12, 12, 4)``: the
-    former in cells from the cell's corner, the latter as their logarithms.
+    """Logits of the heat maps ``(k, 12, 12, 10)``, and geometry ``(k, 12, 12, 4)``.
+
+    The geometry is the centre, in cells from the cell's corner, and the logarithm of the size.
     """
     convolve = functools.partial(
         lax.conv_general_dilated, padding="SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
@@ -120,7 +128,7 @@ def loss_fn(params: Params, scenes: Scenes) -> jax.Array:
     centres = scenes.boxes[..., :2] + scenes.boxes[..., 2:] / 2
     cells = (centres // STRIDE).astype(jnp.int32)
     k = jnp.arange(len(logits))[:, None]
-    # The nearer to a centre, the less a wrong peak costs; at the centre, there has to be one.
+    # A wrong peak costs less, the nearer it is to a centre. At the centre, a peak has to be.
     grid = (jnp.stack(jnp.meshgrid(*[jnp.arange(CELLS)] * 2, indexing="ij"), -1) + 0.5) * STRIDE
     distance = jnp.sum((grid - centres[:, :, None, None]) ** 2, axis=-1)
     near = jnp.exp(-distance / 32) * scenes.present[..., None, None]
@@ -179,20 +187,20 @@ def average_precision(params: Params, scenes: Scenes) -> float:
             taken[k, fit.argmax()] |= hits[-1]
         right = np.cumsum(hits)
         precision = right / np.arange(1, len(right) + 1)
-        # Precision never rises with recall: of every recall, the best that is still to come.
+        # At every recall, take the best precision at this recall or a higher one.
         precision = np.maximum.accumulate(precision[::-1])[::-1]
         areas.append(np.sum(precision * hits) / max(there.sum(), 1))
     return float(np.mean(areas))
 
 
 def schedule_over(total_steps: int) -> SteppingSchedule:
-    """The recipe of 500,000 steps in ``total_steps``, at higher rates."""
+    """The recipe of 500,000 steps, shortened to ``total_steps``, at higher rates."""
     recipe = interop.from_tf_object_detection(CONFIG)
     return stretch(recipe * FACTOR, Fraction(total_steps, CONFIG_STEPS))
 
 
 def run(schedule: SteppingSchedule, total_steps: int, output: Path) -> list[float]:
-    """Trains, reports the average precision of every stage, draws what is found on a PNG."""
+    """Trains, prints the average precision of every stage, draws a PNG of what is found."""
     images, labels = sklearn.datasets.load_digits(return_X_y=True)
     images, labels = jnp.asarray(images / 16, jnp.float32), jnp.asarray(labels, jnp.int32)
     held_out = len(labels) // 5

@@ -1,5 +1,6 @@
 """Checks of arguments that several functions share, and the one way to refuse."""
 
+import itertools
 import sys
 from collections.abc import Sequence
 from typing import Any, TypeGuard
@@ -136,6 +137,25 @@ def sequence(name: str, values: Any, example: str) -> Sequence[Any]:
             f"write a list such as {example}",
         )
     return values
+
+
+def check_increasing(name: str, steps: Sequence[Any]) -> None:
+    """Of steps that are traced, nothing is known."""
+    entries = [(i, step) for i, step in enumerate(steps) if not is_traced(step)]
+    for (i, before), (j, step) in itertools.pairwise(entries):
+        if step <= before:
+            raise bad_value(
+                name,
+                "be strictly increasing",
+                f"{name}[{j}] = {step} after {name}[{i}] = {before}",
+                "write each step once, in ascending order",
+            )
+
+
+def check_known(name: str, must: str, value: Any, parts: Sequence[Any], write: str) -> None:
+    """Refuses a value with traced parts where a number of stages depends on them."""
+    if any(map(is_traced, parts)):
+        raise bad_value(name, must, f"the traced {short(value)}", write)
 
 
 def check_leaves(name: str, boundaries: Any, rates: Any, ramps: Any) -> None:

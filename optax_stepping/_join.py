@@ -1,6 +1,5 @@
 """Schedules from schedules, along the count."""
 
-import itertools
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
@@ -11,6 +10,8 @@ import numpy as np
 from optax_stepping._arguments import (
     INT32_MAX,
     bad_value,
+    check_increasing,
+    check_known,
     integer,
     is_traced,
     known,
@@ -66,14 +67,7 @@ def join(schedules: Sequence[SteppingSchedule], boundaries: Sequence[int]) -> St
             f"{len(steps)} for {len(curves)} schedules",
             f"write {len(curves) - 1}: where each but the first starts",
         )
-    for i, (before, step) in enumerate(itertools.pairwise(steps), 1):
-        if step <= before:
-            raise bad_value(
-                "boundaries",
-                "be strictly increasing",
-                f"boundaries[{i}] = {step} after boundaries[{i - 1}] = {before}",
-                "write each step once, in ascending order",
-            )
+    check_increasing("boundaries", steps)
     return to_schedule(in_sequence(curves, steps))
 
 
@@ -110,13 +104,9 @@ def shift(schedule: SteppingSchedule, steps: int) -> SteppingSchedule:
                        ramps=[False, True, False, False])
     """
     pieces = _pieces("schedule", schedule)
-    if is_traced(steps):
-        raise bad_value(
-            "steps",
-            "be known",
-            "a traced value",
-            "shift outside jit, or call schedule(count + steps)",
-        )
+    check_known(
+        "steps", "be known", steps, [steps], "shift outside jit, or call schedule(count + steps)"
+    )
     steps = integer("steps", steps, low=-(2**31), example="1000")
     if steps >= 0:
         return to_schedule(section(pieces, steps))
@@ -159,13 +149,8 @@ def stretch(
       [833, 5000, 10000, 13333]
     """
     check_schedule("schedule", schedule)
-    if is_traced(schedule.boundaries):
-        raise bad_value(
-            "schedule",
-            "have known boundaries",
-            f"the traced {schedule!r}",
-            "stretch it outside jit (its rates may be traced)",
-        )
+    write = "stretch it outside jit (its rates may be traced)"
+    check_known("schedule", "have known boundaries", schedule, [schedule.boundaries], write)
     exact = _fraction(factor)
     boundaries = known(schedule.boundaries)
     steps = [round(step * exact) for step in boundaries.ravel().tolist()]
@@ -184,8 +169,7 @@ def stretch(
 
 def _fraction(factor: Any) -> Fraction:
     """A positive factor exactly; a float as it is written."""
-    if is_traced(factor):
-        raise bad_value("factor", "be known", "a traced value", "stretch outside jit")
+    check_known("factor", "be known", factor, [factor], "stretch outside jit")
     exact = factor
     if not isinstance(factor, Fraction):
         number = real("factor", factor, "500")
@@ -220,29 +204,23 @@ def _named(boundaries: np.ndarray, index: Any) -> str:
 def _steps(boundaries: Any) -> list[int]:
     if isinstance(boundaries, np.ndarray | jax.Array) and not is_traced(boundaries):
         boundaries = plain("boundaries", boundaries, "[1000]")
-    if is_traced(boundaries) or any(map(is_traced, sequence("boundaries", boundaries, "[1000]"))):
-        raise bad_value(
-            "boundaries",
-            "be known",
-            "traced values",
-            "join outside jit, or join functions: optax.join_schedules",
-        )
+    write = "join outside jit, or join functions: optax.join_schedules"
+    check_known("boundaries", "be known", boundaries, [boundaries], write)
+    entries = sequence("boundaries", boundaries, "[1000]")
+    check_known("boundaries", "be known", boundaries, entries, write)
     return [
         integer(f"boundaries[{i}]", boundary, example="[1000]")
-        for i, boundary in enumerate(boundaries)
+        for i, boundary in enumerate(entries)
     ]
 
 
 def _pieces(name: str, schedule: Any) -> list[Piece]:
     check_schedule(name, schedule)
-    if is_traced(schedule.boundaries) or is_traced(schedule.ramps):
-        raise bad_value(
-            name,
-            "have known boundaries and ramps",
-            f"the traced {schedule!r}",
-            "build it outside jit (its rates may be traced), or join functions: "
-            "optax.join_schedules",
-        )
+    write = (
+        "build it outside jit (its rates may be traced), or join functions: optax.join_schedules"
+    )
+    parts = schedule.boundaries, schedule.ramps
+    check_known(name, "have known boundaries and ramps", schedule, parts, write)
     boundaries, rates, ramps = map(known, (schedule.boundaries, schedule.rates, schedule.ramps))
     if boundaries.ndim != 1:
         raise bad_value(

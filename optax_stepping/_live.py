@@ -42,9 +42,7 @@ class SteppingState(NamedTuple):
 
     @property
     def rate(self) -> jax.Array:
-        """The rate that the next step uses, weakly typed: a scalar, or one for every member
-        of a vmapped state.
-        """
+        """The rate that the next step uses, weakly typed. A vmapped state has one per member."""
         rate_of = SteppingSchedule.__call__
         count = plain_leaf(self.count)
         for _ in range(np.ndim(count)):

@@ -1,6 +1,5 @@
 """Arguments in, a checked schedule out."""
 
-import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from optax_stepping._arguments import (
     bad_kind,
     bad_value,
     check_flag,
+    check_increasing,
     integer,
     is_integer,
     is_real,
@@ -141,14 +141,7 @@ def _checked_boundaries(boundaries: Any) -> Any:
             steps.append(_traced_integers(here, step))
         else:
             steps.append(integer(here, step, low=1, example="[1000, 2000]", remedy=remedy))
-    for (i, before), (j, step) in itertools.pairwise(_known_entries(steps)):
-        if step <= before:
-            raise bad_value(
-                "boundaries",
-                "be strictly increasing",
-                f"boundaries[{j}] = {step} after boundaries[{i}] = {before}",
-                "write each step once, in ascending order",
-            )
+    check_increasing("boundaries", steps)
     return steps
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from optax_stepping._arguments import (
     bad_kind,
     bad_value,
+    check_known,
     integer,
     is_traced,
     known,
@@ -69,8 +70,8 @@ def unstack(batch: SteppingSchedule) -> list[SteppingSchedule]:
       batch: a ``SteppingSchedule`` with a leading batch axis, not a tracer.
 
     Returns:
-      The members along the first axis: single schedules, without their padding; or stacks, if
-      ``batch`` has several batch axes.
+      The members along the first axis. Single schedules come without their padding. A batch with
+      several batch axes has stacks as members.
 
     Raises:
       ValueError: ``batch`` has no batch axis, or is traced.
@@ -175,13 +176,8 @@ def _leaves(schedule: SteppingSchedule) -> tuple[Any, Any, Any]:
 
 def _known_leaves(name: str, schedule: SteppingSchedule) -> tuple[Any, Any, Any]:
     leaves = _leaves(schedule)
-    if any(map(is_traced, leaves)):
-        raise bad_value(
-            name,
-            "be known",
-            f"the traced {schedule!r}",
-            "take it apart outside jit, or map over it with jax.vmap",
-        )
+    write = "take it apart outside jit, or map over it with jax.vmap"
+    check_known(name, "be known", schedule, leaves, write)
     return leaves
 
 

@@ -12,21 +12,20 @@ DOUBLE, SINGLE = 2.0**-49, 2.0**-21
 def straight_stretches(rates: ndarray) -> list[tuple[int, int]]:
     """The first and last counts of every straight stretch, in order; two may share an end.
 
-    Held stretches are found first, then lines up to the noise of double precision, then up to that
-    of single precision. Its noise hides slow curves between neighboring rates, so every 4th,
-    16th, ... rate is looked at, too. Last come lines with the noise of the largest rate of all:
-    some rates are differences of larger numbers.
+    Held stretches are found first, then lines up to the noise of the rates. Noise hides slow curves
+    between neighboring rates, so every 4th, 16th, ... rate is looked at, too. Last come lines with
+    the noise of the largest rate of all: some rates are differences of larger numbers.
     """
-    size = len(rates)
+    size, noise = len(rates), _noise(rates)
     free, found = np.ones(size, bool), []
     strides = [1, *itertools.takewhile(lambda n: 8 * n < size, (4**k for k in range(1, 16)))]
-    single = itertools.product([SINGLE], [True, False], strides)
-    for noise, local, stride in [(0.0, True, 1), (DOUBLE, True, 1), *single]:
+    lines = itertools.product([noise], [True, False], strides)
+    for bend, local, stride in [(0.0, True, 1), (SINGLE, True, 1), *lines]:
         new = True
         while new:  # among the smaller rates that are left, smaller bends are sharp ends
             new = []
-            for run in _runs(rates[::stride], free[::stride], noise, local):
-                first, last = _at_every_count(rates, free, run, stride, local)
+            for run in _runs(rates[::stride], free[::stride], bend, noise, local):
+                first, last = _at_every_count(rates, free, run, stride, noise, local)
                 if first < last:
                     free[first : last + 1] = False
                     new.append((first, last))
@@ -34,50 +33,47 @@ def straight_stretches(rates: ndarray) -> list[tuple[int, int]]:
     return sorted(found)
 
 
-def _runs(rates: ndarray, free: ndarray, noise: float, local: bool) -> list[tuple[int, int]]:
+def _noise(rates: ndarray) -> float:
+    """What rounding adds to second differences, relative to the rates. Fourth differences show it,
+    because curves have hardly any.
+    """
+    height, fourth = np.abs(rates[2:-2]), np.abs(np.diff(rates, 4))
+    some = (fourth > 0) & (height > 0)
+    fourth = np.minimum(fourth, height)[some] / height[some]
+    return float(np.clip(np.quantile(fourth, 0.9), DOUBLE, SINGLE)) if fourth.size else DOUBLE
+
+
+def _runs(
+    rates: ndarray, free: ndarray, bend: float, noise: float, local: bool
+) -> list[tuple[int, int]]:
     """Stretches among the ``free`` counts, by these rules:
 
-    - Inside, second differences are at most ``noise``, and so are distances from the line through
-      both ends. In double precision rates may drift from the line, as in recursions. In single
-      precision, held rates are equal to the bit.
+    - Inside, second differences are at most ``bend``. Held rates are equal to the bit. Others are
+      as close to the line through both ends as the noise; as recursions do, they may drift.
     - The ends are sharp: the second difference there, or at the next count, is at least four times
-      the noise of single precision. A curve that looks straight for a while has no such ends. In
-      double precision, four times its own noise is enough where a curve begins or two long lines
-      meet. A long held stretch may end in any way.
+      the noise. A curve that looks straight for a while has no such ends. A long held stretch may
+      end in any way.
     - A line of less than six counts has another stretch, or an end of the table, next to it:
       curves are straight for so long where they turn. Two equal rates are a stretch.
 
-    The noise is relative to the largest rate of the stretch, or of all rates if not ``local``. At
-    an end, it is relative to the largest free rate around.
+    ``bend`` is relative to the largest rate of the stretch, or of all rates if not ``local``. At
+    an end, the noise is relative to the largest free rate around.
     """
-    first, last, top = _unbent(rates, free, noise, local)
+    first, last, top = _unbent(rates, free, bend, local)
     if not first.size:
         return []
-    size, double = len(rates), noise == DOUBLE
-    length, held = last - first, rates[first] == rates[last]
-    long = length > max(8, size / 512)
-    meets = (first[1:] == last[:-1]) & long[1:] & long[:-1]
+    size, length, held = len(rates), last - first, rates[first] == rates[last]
     changes = np.flatnonzero(np.diff(free, prepend=not free[0]))
     tops = np.maximum.reduceat(np.abs(rates), changes)
     around = tops[np.searchsorted(changes, (first + last + 1) // 2, "right") - 1]
-    clear = 4 * SINGLE * (around if local else top)
-    bends = np.pad(np.diff(rates, 2), 4) if size > 2 else np.zeros(8)  # that at count c is c + 3
-
-    def sharp(end: ndarray, outwards: int, limit: int, meets: ndarray) -> ndarray:
-        here, *beyond = (bends[end + 3 + steps * outwards] for steps in range(4))
-        edge = np.maximum(np.abs(here), np.abs(beyond[0]))
-        if not double:
-            return (end == limit) | (edge > clear)
-        low, high = np.sort(np.abs(beyond), axis=0)[[0, 2]]
-        curve = (np.abs(np.sign(beyond).sum(0)) == 3) & (high <= 16 * low)
-        faint = (edge > 4 * noise * top) & (length > 1) & (curve | meets)
-        return (end == limit) | (np.abs(here) > clear) | faint
-
-    good = sharp(first, -1, 0, np.append(False, meets))
-    good &= sharp(last, 1, size - 1, np.append(meets, False))
-    good |= held & (length > max(16, size / 128))
-    allowed = noise * top * (1 + length / 4 if double else ~held / 2)
-    good &= (_off_line(rates, first, last) <= allowed) & (held | (noise > 0))
+    clear = 4 * noise * (around if local else top)
+    # The second difference at count c is bends[c + 1].
+    bends = np.pad(np.abs(np.diff(rates, 2)), 2) if size > 2 else np.zeros(4)
+    sharp_start = (first == 0) | (np.maximum(bends[first], bends[first + 1]) > clear)
+    sharp_end = (last == size - 1) | (np.maximum(bends[last + 1], bends[last + 2]) > clear)
+    good = (sharp_start & sharp_end) | (held & (length > max(16, size / 128)))
+    allowed = top * (noise * ~held / 2 + (bend > 0) * DOUBLE * length / 4)
+    good &= (_off_line(rates, first, last) <= allowed) & (held | (bend > 0))
     beside = (first == 0) | (last == size - 1) | ~free[first - 1] | ~free[(last + 1) % size]
     near = first[1:] - last[:-1] <= 1
     beside[1:] |= good[:-1] & near
@@ -133,7 +129,7 @@ def _inside(first: ndarray, last: ndarray) -> tuple[ndarray, ndarray]:
 
 
 def _at_every_count(
-    rates: ndarray, free: ndarray, run: tuple[int, int], stride: int, local: bool
+    rates: ndarray, free: ndarray, run: tuple[int, int], stride: int, noise: float, local: bool
 ) -> tuple[int, int]:
     """A stretch of every ``stride``-th rate, extended as far as all rates are on its line; or
     (0, 0) if a rate inside it is not.
@@ -142,7 +138,7 @@ def _at_every_count(
     if stride == 1:
         return run
     top = np.abs(rates[[first, last]] if local else rates).max()
-    noise = 0.0 if rates[first] == rates[last] else SINGLE / 2 * top
+    noise = 0.0 if rates[first] == rates[last] else noise / 2 * top
     slope = (rates[last] - rates[first]) / (last - first)
 
     def reach(counts: ndarray) -> int:

@@ -217,10 +217,10 @@ def to_dict(schedule: SteppingSchedule) -> dict[str, list]:
 
 
 def _shortest(rate: Any) -> float:
-    """The number of fewest digits that becomes ``rate`` again, rounded to its dtype."""
+    """The number with the fewest digits that the dtype rounds to ``rate``."""
     short = float(str(rate))
-    # Its digits are rounded twice, to a float and then to the dtype: of all float32, 7.038531e-26
-    # would come back as its neighbour. The digits of the largest lie beyond it.
+    # NumPy's shortest digits are rounded to a float first, then to float32: 7.038531e-26 would
+    # become its neighbour. Those of the largest float32 are larger than it.
     exact = type(rate)(short) == rate and abs(short) <= float(jnp.finfo(rate.dtype).max)
     return short if exact else float(rate)
 

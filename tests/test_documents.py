@@ -19,6 +19,8 @@ DOCUMENTS = [
     "CONTRIBUTING.md",
     "SECURITY.md",
     "benchmarks/RESULTS.md",
+    "docs/index.md",
+    *GUIDES,
     "tests/README.md",
 ]
 
@@ -64,6 +66,6 @@ def test_the_set_up_commands_are_one_line_each():
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_links_lead_somewhere(name):
     document = ROOT / name
-    for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
+    for target in re.findall(r"\]\(([^)#]+)[)#]", document.read_text()):
         if not target.startswith("https://"):
             assert (document.parent / target).exists(), target

@@ -23,6 +23,7 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
         ("train_detector.py", ["--steps", "100"], "boundaries[0] = 2000 on step 0"),
         ("sweep_digits.py", ["--steps", "-1"], "--steps must be positive, got -1"),
         ("sweep_digits.py", ["--output", "nowhere/at/all.png"], "no folder 'nowhere/at'"),
+        ("search_digits.py", ["--batches", "0"], "--batches must be at least 1, got 0"),
     ],
 )
 def test_bad_options_are_refused_before_training(program, options, words, monkeypatch, capsys):
@@ -59,7 +60,7 @@ def test_the_average_precision_of_perfect_and_of_no_detections(monkeypatch):
 def test_live(framework, capsys):
     """Train 60 steps, halve the schedule, save, restore, train 140 more."""
     path = EXAMPLES / f"live_{framework}.py"
-    assert 20 <= sum(map(bool, path.read_text().splitlines())) <= 40
+    assert 20 <= sum(map(bool, path.read_text().splitlines())) <= 41
     if framework == "flax_nnx" and not hasattr(nnx, "data"):
         # The optimizer of flax 0.10, which the oldest JAX needs, is called otherwise.
         return
@@ -75,3 +76,27 @@ def test_warmup_alone(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["train_digits.py", *arguments])
     importlib.import_module("train_digits").main()
     assert "0.1 -> 0.05" in capsys.readouterr().out
+
+
+def test_a_search_goes_the_same_way_with_the_same_seed(tmp_path, capsys):
+    """Two runs of 64 random proposals and 64 that learn from them."""
+    search = importlib.import_module("search_digits")
+    first, again = (
+        [
+            (*result.params.values(), result.loss)
+            for result in search.run(20, 2, 1, tmp_path / "a.png")
+        ]
+        for _ in range(2)
+    )
+    assert len(first) == 128
+    assert first == again
+    losses = np.array([loss for *_, loss in first])
+    assert np.median(losses[64:]) < np.median(losses[:64])
+    assert "the best ten of 128 schedules, 20 steps" in capsys.readouterr().out
+    assert (tmp_path / "a.png").exists()
+
+
+def test_without_optuna_a_search_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(SystemExit, match=r"pip install 'optax-stepping\[search\]'"):
+        runpy.run_path(str(EXAMPLES / "search_digits.py"))
