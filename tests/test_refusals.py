@@ -218,14 +218,14 @@ DOORS = {
         (lambda: o.join([S] * 4, [3, 7, 5]), V, "boundaries must be strictly increasing, got boundaries[2] = 5 after boundaries[1] = 7; write"),
         (lambda: o.join([S] * 3, [7, 7]), V, "boundaries[1] = 7 after boundaries[0] = 7"),
         (lambda: o.join([S, BATCH], [5]), V, "schedules[1] must be one schedule, got a batch of shape (2,); take its members from unstack(batch), and stack"),
-        (lambda: jit(lambda b: o.join([S, S], b))([5]), V, "boundaries must be known, got traced values; join outside jit, or"),
-        (lambda: jit(lambda b: o.join([S, S], b))(ints([5])), V, "boundaries must be known, got traced values"),
+        (lambda: jit(lambda b: o.join([S, S], b))([5]), V, "boundaries must be known, got the traced [...; join outside jit, or join functions"),
+        (lambda: jit(lambda b: o.join([S, S], b))(ints([5])), V, "boundaries must be known, got the traced"),
         (lambda: jit(lambda s: o.join([s, S], [5]))(S), V, "schedules[0] must have known boundaries and ramps, got the traced SteppingSchedule("),
     ],
     "shift": [
         (lambda: o.shift(S, -(2**31) - 1), V, "steps must be at least -2147483648, got -2147483649"),
         (lambda: o.shift(GRID, 5), V, "schedule must be one schedule, got a batch of shape (2, 3); take its members from unstack(batch), and stack"),
-        (lambda: jit(lambda n: o.shift(S, n))(5), V, "steps must be known, got a traced value; shift outside jit, or call schedule(count + steps)"),
+        (lambda: jit(lambda n: o.shift(S, n))(5), V, "steps must be known, got the traced ...; shift outside jit, or call schedule(count + steps)"),
         *((lambda leaf=leaf: jit(lambda x: o.shift(S.replace(**{leaf: x}), 3))(getattr(S, leaf)), V, "schedule must have known boundaries and ramps, got the traced")
           for leaf in ("boundaries", "ramps")),
     ],
@@ -236,7 +236,7 @@ DOORS = {
         (lambda: o.stretch(S, 0.125), V, "which puts boundaries[1] = 10 on step 1 and boundaries[0] = 5 on 1"),
         (lambda: o.stretch(o.stack([o.stretch(S, 9), S]), 0.1), V, "which puts boundaries[1, 0] = 5 on step 0 and the first stage on 0"),
         (lambda: o.stretch(S.replace(boundaries=[5, 0, 9]), 2), V, "which puts boundaries[1] = 0 on step 0 and boundaries[0] = 5 on 10"),
-        (lambda: jit(lambda f: o.stretch(S, f))(5), V, "factor must be known, got a traced value; stretch outside jit"),
+        (lambda: jit(lambda f: o.stretch(S, f))(5), V, "factor must be known, got the traced ...; stretch outside jit"),
         (lambda: jit(lambda s: o.stretch(s, 5))(S), V, "schedule must have known boundaries, got the traced SteppingSchedule("),
     ],
     "stack, unstack, pad, unpad": [
