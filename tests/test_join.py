@@ -70,6 +70,8 @@ def test_what_is_left_needs_little_room():
     assert shift(plan, 100).rates.shape == (1,)
     assert shift(plan, 0).rates.shape == (4,)
     assert join([plan, plan], [15]).rates.shape == (6,)
+    ramp = manual_stepping([4], [0.0, 1.0], interpolate=True)
+    assert join([ramp, plan], [1]).rates.tolist() == [0, *plan.rates.tolist()]
 
 
 PLAN = manual_stepping([10], [0.2, 0.1])

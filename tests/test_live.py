@@ -272,15 +272,16 @@ def test_under_multi_transform_and_multi_steps():
         opt_state = step(opt_state)
 
 
-LEVELS = [manual_stepping([], [2.0**-i]) for i in range(4)]
+LEVELS = [manual_stepping([], [2.0**-i]) for i in range(7)]
 LINKS = [scale_by_stepping(level) for level in LEVELS]
 GROUPS = optax.multi_transform(
     {"learning_rate": LINKS[0], "decoder": make_adamw(*map(stateful, LEVELS[1:3]))},
     {"w": "learning_rate", "b": "decoder"},
 )
-NESTED = optax.chain(optax.chain(*LINKS[:2]), optax.chain(*LINKS[2:]))
+NESTED = optax.chain(optax.chain(*LINKS[:2]), optax.chain(*LINKS[2:4]))
 GROUP_NAMES = [("learning_rate", "inner_state"), ("decoder", "learning_rate"), "weight_decay"]
 TREES = {
+    "six": (optax.chain(*LINKS[:6]), list("012345")), "seven": (optax.chain(*LINKS), list("0123456")),
     "nested chains": (NESTED, [("0", "0"), ("0", "1"), ("1", "0"), ("1", "1")]),
     "the whole path wins": (optax.chain(LINKS[0], optax.chain(*LINKS[1:3])), ["0", ("1", "0"), ("1", "1")]),
     "named": (optax.named_chain(("a", LINKS[0]), ("b", optax.chain(*LINKS[1:3]))), ["a", ("b", "0"), "1"]),
@@ -323,6 +324,8 @@ def test_states_below_keys_of_any_kind():
         ("nested chains", "1", ValueError, r"fits 3: opt_state\[0\]\[1\], opt_state\[1\]\[0\], opt_state\[1\]\[1\]; write"),
         ("groups", "learning_rate", ValueError, r"fits 2: opt_state.inner_states\['decoder'\].*in their order"),
         ("groups", ("learning_rate", "decoder"), ValueError, r"occur in a path, got .*; there are: opt_state\.inner"),
+        ("six", None, ValueError, r"fits 6: opt_state\[0\], .*, opt_state\[5\]; write"),
+        ("seven", None, ValueError, r"fits 7: opt_state\[0\], .*, opt_state\[5\], \.\.\.; write"),
         ("groups", "momentum", ValueError, r"occur in a path, got 'momentum'; there are: opt_state"),
     ],
 )  # fmt: skip
@@ -346,7 +349,10 @@ def test_the_state_of_a_closure_says_how_it_goes_live():
 
 
 STATE = scale_by_stepping(DECAY).init(None)
-BOTH = jax.vmap(lambda s: scale_by_stepping(s).init(None))(stack([DECAY, DECAY / 2]))
+LATER = DECAY.replace(boundaries=[3, 9])
+BOTH, APART = (
+    jax.vmap(lambda s: scale_by_stepping(s).init(None))(stack([DECAY, other])) for other in (DECAY / 2, LATER)
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -357,6 +363,7 @@ BOTH = jax.vmap(lambda s: scale_by_stepping(s).init(None))(stack([DECAY, DECAY /
         (BOTH, stack([DECAY] * 3), ValueError, r"batch shape \(2,\) of the state, got \(3,\)"),
         (jax.tree.map(lambda leaf: jnp.stack([leaf] * 3), BOTH), stack([stack([DECAY] * 2)]), ValueError, r"\(3, 2\) of the state, got \(1, 2\)"),
         (jax.tree.map(lambda leaf: jnp.stack([leaf] * 3), BOTH), DECAY, ValueError, r"batch shape \(3, 2\), as the members"),
+        (APART, DECAY, ValueError, "as the members of the state differ"),
         (BOTH, DECAY, ValueError, r"a stack of batch shape \(2,\), as the members .* got one schedule; write stack"),
         (STATE, DECAY.replace(ramps=jnp.zeros(2, int)), TypeError, "have bools as ramps, got int"),
         (STATE._replace(rates=None), DECAY, TypeError, "schedule of the state must have an array as rates"),
