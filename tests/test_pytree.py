@@ -153,6 +153,8 @@ def test_leaves_are_strongly_typed_arrays(how):
 def test_tree_paths():
     paths = jax.tree_util.tree_leaves_with_path(SCHEDULE)
     assert [jax.tree_util.keystr(path) for path, _ in paths] == [".boundaries", ".rates", ".ramps"]
+    shapes = jax.tree.map(jnp.shape, SCHEDULE)
+    assert (shapes.boundaries, shapes.rates, shapes.ramps) == ((4,), (5,), (4,))
 
 
 def test_eval_shape():

@@ -237,6 +237,7 @@ OPTAX = {
     "NumPy": (lambda c: np.interp(c, [0, 30, 70], [0, 1, 0.5]), 90, [30, 70]),
     "a schedule": (manual_stepping([30, 70], [0.1, 0.7, 0.3], warmup=True), 90, [30, 70]),
     "of arrays": (lambda c: 0.01 * c.astype(jnp.float32), 40, [39]),
+    "of a precision": (lambda c: jnp.where(jnp.result_type(float) == "float64", 0.5, 0.25) * (1 + c // 20), 40, [20]),
     "of one precision": (lambda c: jax.lax.cond(c < 9, lambda: jnp.float32(0.3), lambda: 0.25 * (c // 20 + 1)), 40, [9, 20]),
 }  # fmt: skip
 
@@ -280,6 +281,12 @@ def test_curved_functions_are_within_the_tolerance_in_both_precisions(name, tole
             own = np.array([function(count) for count in range(1000)], float)
         assert np.abs(rates - own).max() <= tolerance * own.max()
         assert rates.min() >= 0
+
+
+def test_a_function_under_x64():
+    with double_precision():
+        found = from_function(optax.linear_schedule(0.1, 0.2, 30), total_steps=50)
+        assert same(found, manual_stepping([30], [0.1, 0.2], interpolate=True))
 
 
 def test_calls_are_one_by_one_where_a_tracer_would_give_other_rates():
