@@ -14,7 +14,7 @@ import pytest
 from flax import nnx
 from jax import export
 from optax._src.base import StatefulSchedule
-from oracle import assert_rates
+from oracle import assert_rates, schedule_arguments, stage_at
 
 from optax_stepping import SteppingSchedule, manual_stepping
 
@@ -79,38 +79,29 @@ def test_jit_static_argument():
     assert twice(SCHEDULE) == twice(SCHEDULE) == 2 * SCHEDULE(12)
 
 
-@pytest.mark.parametrize("count", [0, 1, 3, 4, 9, 10, 59, 60, 100])
-def test_grad_with_respect_to_rates(count):
-    def rate(rates, count):
-        return SCHEDULE.replace(rates=rates)(count)
-
-    stage = sum(b <= count for b in (4, 10, 25, 60))
-    expected = np.zeros(5)
-    share = count / 4 if stage == 0 else 0
-    expected[stage] = 1 - share
-    expected[stage + 1 : stage + 2] += share
-    for actual in (
-        jax.grad(rate)(SCHEDULE.rates, count),
-        jax.grad(lambda r: rate(r, jnp.array([count]))[0])(SCHEDULE.rates),
-        jax.jacfwd(rate)(SCHEDULE.rates, count),
-        jax.grad(lambda r: rate(r, jnp.full(1000, count))[7])(SCHEDULE.rates),
-        jax.jacfwd(rate)(SCHEDULE.rates, jnp.full(1000, count))[-1],
-    ):
-        np.testing.assert_allclose(actual, expected, rtol=1e-6)
+ENDS = [(0.1, 0.3), (0.3, 0.1), (0.2, 0.2), (-0.1, 0.2), (0.0, 0.0), (1e-7, 1)]
 
 
 @pytest.mark.parametrize(
-    ("a", "b"), [(0.1, 0.3), (0.3, 0.1), (0.2, 0.2), (-0.1, 0.2), (0.0, 0.0), (1e-7, 1)]
+    "schedule", [SCHEDULE, *(manual_stepping([8], ends, True) for ends in ENDS)]
 )
-def test_grad_of_ramps_is_the_share(a, b):
-    schedule = manual_stepping([8], [a, b], warmup=True)
-    for count in range(10):
-        share = min(count / 8, 1)
-        gradient = jax.grad(lambda r, c=count: schedule.replace(rates=r)(c))(schedule.rates)
-        np.testing.assert_allclose(gradient, [1 - share, share], rtol=1e-6)
+def test_grad_with_respect_to_rates_is_the_share(schedule):
+    def rate(rates, count):
+        return schedule.replace(rates=rates)(count)
 
-
-def test_grad_through_rates_of_manual_stepping():
+    boundaries, rates, ramps = schedule_arguments(schedule)
+    for count in (0, 1, 3, 4, 7, 8, 9, 10, 59, 60, 100):
+        stage, start, _ = stage_at(boundaries, count)
+        share = (count - start) / (boundaries[stage] - start) if [*ramps, False][stage] else 0
+        expected = np.zeros(len(rates))
+        expected[stage : stage + 2] = [1 - share, share][: len(rates) - stage]
+        for actual in (
+            jax.grad(rate)(schedule.rates, count),
+            jax.jacfwd(rate)(schedule.rates, count),
+            jax.grad(lambda r, c: rate(r, c)[7])(schedule.rates, jnp.full(1000, count)),
+            jax.jacfwd(rate)(schedule.rates, jnp.full(1000, count))[-1],
+        ):
+            np.testing.assert_allclose(actual, expected, rtol=1e-6)
     gradient = jax.grad(lambda base: manual_stepping([10], [base, base / 10])(15))(0.5)
     np.testing.assert_allclose(gradient, 0.1, rtol=1e-6)
 
