@@ -1,5 +1,7 @@
 """Recipes of MMEngine and MMCV. tests/parity/test_mmengine.py compares them with the frameworks."""
 
+import re
+
 import jax
 import numpy as np
 import pytest
@@ -46,74 +48,24 @@ STAIRS = {"type": "StepLR", "step_size": 30, "gamma": 2.0**-74}
 SCHEDULES = {
     "no scheduler": ((None, {}), ([], [0.5])),
     "no schedulers": (([], {}), ([], [0.5])),
-    "steps beyond the end": (
-        ({"policy": "step", "step": 60, "gamma": 0.9}, {"steps_per_epoch": 20, "total_steps": 1200}),
-        ([], [0.5]),
-    ),
+    "steps beyond the end": (({"policy": "step", "step": 60, "gamma": 0.9}, {"steps_per_epoch": 20, "total_steps": 1200}), ([], [0.5])),
     "the end of the training": ((LINE, {"total_steps": 11}), ([10], [0.5, 0.0], True)),
-    "fewer rows than the recipe": (
-        ({**LINE, "end": 11}, {"total_steps": 6}),
-        ([5], [0.5, 0.25], True),
-    ),
+    "fewer rows than the recipe": (({**LINE, "end": 11}, {"total_steps": 6}), ([5], [0.5, 0.25], True)),
     "more rows than the recipe": (({**LINE, "end": 11}, {"total_steps": 60}), ([10], [0.5, 0.0], True)),
-    "a length of its own": (
-        ({**CYCLE, "total_steps": 60, "pct_start": 0.35}, {}),
-        ([20, 59], [1 / 25, 1.0, 1 / 25e4], True),
-    ),
-    "a decay without an end": (
-        (STAIRS, {"steps_per_epoch": 5000}),
-        ([150_000, 300_000, 450_000], [0.5, 2.0**-75, 2.0**-149, 0.0]),
-    ),
-    "back to the first rate": (
-        ({"type": "ConstantLR", "factor": 0.5, "by_epoch": False, "begin": 3, "end": 9}, {}),
-        ([3, 8], [0.5, 0.25, 0.5]),
-    ),
+    "a length of its own": (({**CYCLE, "total_steps": 60, "pct_start": 0.35}, {}), ([20, 59], [1 / 25, 1.0, 1 / 25e4], True)),
+    "a decay without an end": ((STAIRS, {"steps_per_epoch": 5000}), ([150_000, 300_000, 450_000], [0.5, 2.0**-75, 2.0**-149, 0.0])),
+    "back to the first rate": (({"type": "ConstantLR", "factor": 0.5, "by_epoch": False, "begin": 3, "end": 9}, {}), ([3, 8], [0.5, 0.25, 0.5])),
     "a decay by 0": (({**STAIRS, "gamma": 0}, {"steps_per_epoch": 5}), ([150], [0.5, 0.0])),
     "a decay by 1 with an end": (({**STAIRS, "gamma": 1, "end": 99}, {"steps_per_epoch": 5}), ([], [0.5])),
-    "milestones at the end of int32": (
-        ({"type": "MultiStepLR", "by_epoch": False, "milestones": [2**31 - 1, 2**31]}, {}),
-        ([2**31 - 1], [0.5, 0.05]),
-    ),
-    "a floor ends a decay": (
-        ({"policy": "step", "step": np.int64(8), "min_lr": 0.05, "by_epoch": False}, {}),
-        ([8], [0.5, 0.05]),
-    ),
+    "milestones at the end of int32": (({"type": "MultiStepLR", "by_epoch": False, "milestones": [2**31 - 1, 2**31]}, {}), ([2**31 - 1], [0.5, 0.05])),
+    "a floor ends a decay": (({"policy": "step", "step": np.int64(8), "min_lr": 0.05, "by_epoch": False}, {}), ([8], [0.5, 0.05])),
     "policies in any case": (({"policy": "Fixed", "by_epoch": False}, {}), ([], [0.5])),
-    "a constant warmup": (
-        ({"policy": "fixed", "warmup": "constant", "warmup_iters": 5, "by_epoch": False}, {}),
-        ([5], [0.05, 0.5]),
-    ),
-    "a warmup by epochs": (
-        (
-            {"policy": "step", "step": np.array([2]), "warmup": "linear", "warmup_iters": 1,
-             "warmup_by_epoch": True},
-            {"steps_per_epoch": 10},
-        ),
-        ([10, 20], [0.05, 0.5, 0.05], [True, False]),
-    ),
-    "a restart of MMCV": (
-        ({"policy": "CosineRestart", "periods": [2], "min_lr": 0}, {"steps_per_epoch": 5}),
-        ([5], [0.5, 0.25]),
-    ),
-    "a restart of MMEngine": (
-        ({"type": "CosineRestartLR", "periods": [2], "eta_min": 0}, {"steps_per_epoch": 5}),
-        ([5], [0.5, 0.25]),
-    ),
-    "a cycle of one number": (
-        (
-            {"policy": "cyclic", "target_ratio": 2, "anneal_strategy": "linear", "step_ratio_up": 0.5},
-            {"total_steps": 20},
-        ),
-        ([10, 19], [0.5, 1.0, 0.100009], True),
-    ),
-    "a cycle of MMCV with a length": (
-        (
-            {"policy": "OneCycle", "max_lr": 1, "anneal_strategy": "linear", "total_steps": 60,
-             "pct_start": 0.35},
-            {},
-        ),
-        ([20, 59], [1 / 25, 1.0, 1 / 25e4], True),
-    ),
+    "a constant warmup": (({"policy": "fixed", "warmup": "constant", "warmup_iters": 5, "by_epoch": False}, {}), ([5], [0.05, 0.5])),
+    "a warmup by epochs": (({"policy": "step", "step": np.array([2]), "warmup": "linear", "warmup_iters": 1, "warmup_by_epoch": True}, {"steps_per_epoch": 10}), ([10, 20], [0.05, 0.5, 0.05], [True, False])),
+    "a restart of MMCV": (({"policy": "CosineRestart", "periods": [2], "min_lr": 0}, {"steps_per_epoch": 5}), ([5], [0.5, 0.25])),
+    "a restart of MMEngine": (({"type": "CosineRestartLR", "periods": [2], "eta_min": 0}, {"steps_per_epoch": 5}), ([5], [0.5, 0.25])),
+    "a cycle of one number": (({"policy": "cyclic", "target_ratio": 2, "anneal_strategy": "linear", "step_ratio_up": 0.5}, {"total_steps": 20}), ([10, 19], [0.5, 1.0, 0.100009], True)),
+    "a cycle of MMCV with a length": (({"policy": "OneCycle", "max_lr": 1, "anneal_strategy": "linear", "total_steps": 60, "pct_start": 0.35}, {}), ([20, 59], [1 / 25, 1.0, 1 / 25e4], True)),
 }  # fmt: skip
 
 
@@ -144,7 +96,7 @@ REFUSALS = [
     ({"type": "Step"}, {}, V, r"type must be one of .* got 'Step'"),
     ({"type": 3}, {}, V, r"type must be one of .* got '3'"),
     ([WARMUP, {"type": "StepLR", "step": 3}], {}, V, r"\[1\]: StepLR: 'step' is not known; known are"),
-    ({"type": "StepLR"}, {}, V, r"\[0\]: StepLR needs 'step_size'; write step_size=0\.1"),
+    ({"type": "StepLR"}, {}, V, r"\[0\]: StepLR needs 'step_size'; write step_size=8"),
     ({"type": "MultiStepLR"}, {}, V, r"MultiStepLR needs 'milestones'; write milestones=\[8, 11\]"),
     ({"type": "MultiStepLR", "milestones": 3}, {}, T, r"MultiStepLR: milestones must be a list.*got 3"),
     ({"type": "MultiStepLR", "milestones": [3, "a"]}, {}, T, r"milestones\[1\] must be a real .*'a'"),
@@ -196,3 +148,25 @@ def test_refusals(recipe, arguments, error, message):
     with pytest.raises(error, match=message) as refusal:
         from_mmengine(recipe, base_lr=0.5, **arguments)
     assert type(refusal.value) is error
+
+
+EPOCHS = {"steps_per_epoch": 7}
+INCOMPLETE = [
+    ({"type": "PolyLR"}, EPOCHS), (LINE, {}), (DROPS, {}), ({**WARMUP, "begin": 11}, {}),
+    ({"type": "MultiStepLR"}, EPOCHS), ({"type": "StepLR"}, EPOCHS), ({"policy": "step"}, EPOCHS),
+    ({**LINE, "eta_min": 0.1, "type": "CosineRestartLR"}, {}), ({"policy": "exp", "by_epoch": False}, {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("recipe", "arguments"), INCOMPLETE)
+def test_what_refusals_say_to_write(recipe, arguments):
+    with pytest.raises(ValueError, match="; write ") as refusal:
+        from_mmengine(recipe, base_lr=0.5, **arguments, tolerance=1e-3)
+    written = re.search(r"; write (\w+=.*?)(, or .*)?\.$", str(refusal.value))[1]
+    names = {"max_epochs": 3, "max_iters": 21, "train_dataloader": range(7)}
+    written = eval(f"dict({written})", names)
+    if written.keys() <= {"steps_per_epoch", "total_steps"}:
+        arguments = arguments | written
+    else:
+        recipe = recipe | written
+    assert from_mmengine(recipe, base_lr=0.5, **arguments, tolerance=1e-3)(0) <= 0.5

@@ -14,9 +14,8 @@ import numpy as np
 from optax_stepping import _arguments as arguments
 from optax_stepping._arguments import bad_kind, bad_value, integer, shown
 from optax_stepping._schedule import SteppingSchedule
-from optax_stepping._table import from_table
-from optax_stepping.interop._files import MAX_STEPS
-from optax_stepping.interop._yaml import read_yaml
+from optax_stepping._table import check_options, from_table
+from optax_stepping.interop._files import MAX_STEPS, read_yaml
 
 # The tolerance with which fvcore compares shares of the training.
 EPSILON = 1e-6
@@ -51,6 +50,7 @@ def from_detectron2(cfg: Any, *, tolerance: float | None = None) -> SteppingSche
       SteppingSchedule(boundaries=[1000, 60000, 80000], rates=[2e-05, 0.02, 0.002, 0.0002],
                        ramps=[True, False, False])
     """
+    check_options(tolerance, None)
     solver = read_solver(cfg)
     name, late = solver.LR_SCHEDULER_NAME, [s for s in solver.STEPS if s >= solver.MAX_ITER]
     if late and name == "WarmupMultiStepLR":
@@ -85,7 +85,7 @@ _OF_OTHERS = "(^|_)(WEIGHT_DECAY|EMA|SWA|AVERAG|CLIP)|._LR_(FACTOR|MULT)"
 def read_solver(cfg: Any) -> SimpleNamespace:
     """The settings of the rate, checked."""
     if isinstance(cfg, str | os.PathLike):
-        cfg = read_yaml(cfg)
+        cfg = read_yaml(cfg, "cut out its SOLVER")
     whole = _by_key(cfg)
     given = _by_key(whole.get("SOLVER", whole))
     unknown = [
@@ -141,11 +141,11 @@ def _checked(key: str, value: Any) -> Any:
     """A value of the kind of its default. YAML leaves tuples and numbers such as 1e-3 strings."""
     name, default = f"cfg: {key}", _DEFAULTS[key]
     if key in _CHOICES:
-        choices = _CHOICES[key].split()
-        if value not in choices:
-            must = f"be one of {', '.join(choices)}"
+        if value not in _CHOICES[key].split():
+            must = f"be one of {_CHOICES[key].replace(' ', ', ')}"
             raise bad_value(name, must, shown(value), "hand another to from_function")
-    elif isinstance(value, str):
+        return value
+    if isinstance(value, str):
         try:
             value = ast.literal_eval(value)
         except (ValueError, SyntaxError, RecursionError, MemoryError):
@@ -153,19 +153,20 @@ def _checked(key: str, value: Any) -> Any:
             raise bad_value(name, "be a value", f"the text {value!r:.80}", write) from None
     if isinstance(default, bool):
         arguments.check_flag(name, value)
-    elif isinstance(default, float):
+        return value
+    if isinstance(default, float):
         return float(arguments.real(name, value, str(default)))
-    elif isinstance(default, tuple):
-        remedy = "leave it out, the first rate starts at 0 by itself"
-        values = enumerate(arguments.sequence(name, value, "(60000, 80000)"))
-        value = [integer(f"{name}[{i}]", step, low=1, remedy=remedy) for i, step in values]
-        if value != sorted(set(value)):
-            raise bad_value(name, "be strictly ascending", value, f"write {sorted(set(value))}")
-    elif isinstance(default, int):
+    if isinstance(default, int):
         value = integer(name, value, low=int(key != "WARMUP_ITERS"), example=str(default))
         if key == "MAX_ITER" and value > MAX_STEPS:
             raise bad_value(name, f"be at most {MAX_STEPS}", value, "write the training's length")
-    return value
+        return value
+    remedy = "leave it out, the first rate starts at 0 by itself"
+    values = enumerate(arguments.sequence(name, value, "(60000, 80000)"))
+    steps = [integer(f"{name}[{i}]", step, low=1, remedy=remedy) for i, step in values]
+    if steps != sorted(set(steps)):
+        raise bad_value(name, "be strictly ascending", steps, f"write {sorted(set(steps))}")
+    return steps
 
 
 def _with_warmup(solver: SimpleNamespace, counts: np.ndarray) -> np.ndarray:

@@ -1,9 +1,16 @@
-"""What is read at once: texts, files and trainings of a bounded size."""
+"""What is read at once: texts, YAML with its base files, trainings of a bounded size."""
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from optax_stepping._arguments import bad_kind, bad_value, shown
+from optax_stepping._extras import import_extra
 
 MAX_BYTES = 1_000_000
 MAX_STEPS = 10_000_000
+MAX_BASES = 10
 
 
 def read_text(name: str, config: str | Path, remedy: str) -> str:
@@ -17,3 +24,42 @@ def read_text(name: str, config: str | Path, remedy: str) -> str:
         return config.read_text(encoding="utf-8") if isinstance(config, Path) else config
     except UnicodeDecodeError as error:
         raise ValueError(f"{name}: {str(config)!r} is not a text file: {error}.") from None
+
+
+def read_yaml(config: str | os.PathLike[str], remedy: str, bases: int = 0) -> dict[str, Any]:
+    """The mapping of a file (or a text), over those that its ``_BASE_`` names."""
+    is_text = isinstance(config, str) and ("\n" in config or ": " in config)
+    path = None if is_text else Path(os.path.expanduser(config))
+    where = f"cfg: {'the text' if path is None else repr(str(path))}"
+    text = read_text("cfg", str(config) if path is None else path, remedy)
+    yaml = import_extra("yaml", extra="detectron2")
+    # Detectron2's own files compute anchors by tags that run code. Here, these stay text.
+    loader = type("Loader", (yaml.SafeLoader,), {})
+    loader.add_multi_constructor("tag:yaml.org,2002:python/", lambda _, tag, node: f"!!{tag}")
+    try:
+        found = yaml.load(text, Loader=loader)
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{where} is not YAML that can be read safely: {reason}.") from None
+    except RecursionError:
+        raise ValueError(f"{where} is nested too deeply; {remedy}.") from None
+    if not isinstance(found, dict):
+        raise bad_value(where, "hold a mapping", f"{found!r:.80}", "write SOLVER: ...")
+    base, below = found.pop("_BASE_", []), {}
+    for name in base if isinstance(base, list) else [base]:
+        if not isinstance(name, str):
+            raise bad_kind(f"{where}: _BASE_", "be a path", shown(name), "write a file's name")
+        if path is None:
+            write = "hand in the path of the file, which it is relative to"
+            raise bad_value(where, "not have a _BASE_", repr(name), write)
+        if bases >= MAX_BASES:
+            raise ValueError(f"{where}: more than {MAX_BASES} files are based on each other.")
+        base_file = path.parent / os.path.expanduser(name)
+        below = _merged(below, read_yaml(base_file, remedy, bases + 1))
+    return _merged(below, found)
+
+
+def _merged(base: Any, changes: Any) -> Any:
+    if not isinstance(base, Mapping) or not isinstance(changes, Mapping):
+        return changes
+    return {**base, **{key: _merged(base.get(key), value) for key, value in changes.items()}}

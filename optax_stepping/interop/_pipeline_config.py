@@ -16,9 +16,12 @@ from optax_stepping.interop._files import read_text
 MAX_DEPTH = 100
 REMEDY = "cut out its train_config"
 
-# Lines, comments, strings, marks, all else. What is between them, commas and brackets, is skipped.
-_TOKEN = re.compile(
-    r"""\n|\#.*|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|[{}<>:]|[^\s{}<>\[\]:;,"'\#]+|["']"""
+# Between them, commas, brackets and comments are skipped.
+_SKIP = r"(?:[\s,;\[\]]|\#.*+)*+"
+_ATOM = r"""(?:"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|[^\s{}<>\[\]:;,"'\#]+|["'])"""
+_ITEM = re.compile(
+    rf"\#.*|(?P<close>[}}>])|(?P<open>[{{<])"
+    rf"|(?P<name>{_ATOM}){_SKIP}(?:(?::{_SKIP})?(?P<opens>[{{<])|:{_SKIP}(?P<value>{_ATOM})|)"
 )
 
 
@@ -43,28 +46,26 @@ def read_config(config: str | os.PathLike[str]) -> tuple[Field, int | None]:
         for parent, message in messages
         if message.name.endswith("_learning_rate") and parent in ("learning_rate", "")
     ]
-    for field in top.value if not found else []:
-        if field.name in ("base_lr", "lr_policy"):
-            raise ValueError(
-                f"config: line {field.line}: {field.name} is of Caffe's solver.prototxt, not of a "
-                f"pipeline.config; write {_caffe_call(top)}."
-            )
-    if not found:
-        raise ValueError(
-            "config: there is no learning rate in it; a pipeline.config has one in train_config "
-            "{ optimizer { ... { learning_rate { manual_step_learning_rate { ... } } } } }."
-        )
     if len(found) > 1:
         raise ValueError(
             f"config: there are {len(found)} learning rates, {found[0].name} in line "
             f"{found[0].line} and {found[1].name} in line {found[1].line}; keep one."
         )
-    steps = [""]
-    for _, message in messages:
-        if message.name == "train_config":
-            steps += [str(field.value) for field in message.value if field.name == "num_steps"]
+    caffe = [field for field in top.value if field.name in ("base_lr", "lr_policy")]
+    if caffe and not found:
+        raise ValueError(
+            f"config: line {caffe[0].line}: {caffe[0].name} is of Caffe's solver.prototxt, not of "
+            f"a pipeline.config; write {_caffe_call(top)}."
+        )
+    if not found:
+        raise ValueError(
+            "config: there is no learning rate in it; a pipeline.config has one in train_config "
+            "{ optimizer { ... { learning_rate { manual_step_learning_rate { ... } } } } }."
+        )
+    trainings = [message.value for _, message in messages if message.name == "train_config"]
+    steps = [field.value for fields in trainings for field in fields if field.name == "num_steps"]
     # 0 is the API's word for a training without end.
-    return found[0], int(steps[-1]) or None if steps[-1].isdecimal() else None
+    return found[0], int(steps[-1]) or None if steps and str(steps[-1]).isdecimal() else None
 
 
 # Of Caffe, by the names of sgd_solver.cpp.
@@ -94,36 +95,25 @@ def _caffe_call(solver: Field) -> str:
 
 def _messages(text: str) -> Iterator[tuple[str, Field]]:
     """Every message of the text, with the name of the one around it; at last the whole."""
-    stack: list[Any] = [Field(1, "", [])]
-    line, name, awaits_value, closed = 1, "", False, ""
-    for token in _TOKEN.findall(text):
-        if token == "\n":
-            line += 1
-        elif token[0] == "#":
-            continue
-        elif token in "{<":
+    stack: list[Field] = [Field(1, "", [])]
+    line, last, closed = 1, 0, ""
+    for item in _ITEM.finditer(text):
+        line, last = line + text.count("\n", last, item.start()), item.start()
+        if item["close"]:
+            if len(stack) == 1:
+                raise ValueError(f"config: line {line} closes a brace that was never opened.")
+            message = stack.pop()
+            closed = message.name
+            yield stack[-1].name, message
+        elif item["open"] or item["opens"]:
             # The messages of a list have one name for all.
-            message = Field(line, name or closed, [])
+            message = Field(line, item["name"] or closed, [])
             stack[-1].value.append(message)
             stack.append(message)
             if len(stack) > MAX_DEPTH + 1:
                 raise ValueError(f"config: line {line} is nested deeper than {MAX_DEPTH} levels.")
-            name, awaits_value = "", False
-        elif token == ":":
-            awaits_value = bool(name)
-        elif awaits_value and token not in "}>":
-            stack[-1].value.append(Field(line, name, token))
-            name, awaits_value = "", False
-        else:
-            if name:  # has no value
-                stack[-1].value.append(Field(line, name, ""))
-            name, awaits_value = token, False
-            if token in "}>":
-                if len(stack) == 1:
-                    raise ValueError(f"config: line {line} closes a brace that was never opened.")
-                message = stack.pop()
-                yield stack[-1].name, message
-                name, closed = "", message.name
+        elif item["name"]:
+            stack[-1].value.append(Field(line, item["name"], item["value"] or ""))
     if len(stack) > 1:
         raise ValueError(
             f"config: the message {stack[-1].name!r} of line {stack[-1].line} is never closed."

@@ -63,10 +63,8 @@ def from_tf_object_detection(
     message, num_steps = read_config(config)
     here, name = f"config: line {message.line}", message.name
     if name not in _DEFAULTS:
-        known = ", ".join(_DEFAULTS)
-        raise ValueError(
-            f"{here}: {name} is not known, hand its rates to from_table; or use {known}."
-        )
+        or_use = f"hand its rates to from_table; or use {', '.join(_DEFAULTS)}"
+        raise ValueError(f"{here}: {name} is not known, {or_use}.")
     fields = SimpleNamespace(**_read(message, _DEFAULTS[name]))
     length = total_steps or num_steps or getattr(fields, "total_steps", None)
     try:
@@ -78,13 +76,10 @@ def from_tf_object_detection(
             must = f"be at most {MAX_STEPS} steps long"
             raise bad_value("training", must, length, "say how long it is, as in total_steps=90000")
         with np.errstate(all="ignore"):  # what is not finite is refused
-            if name == "cosine_decay_learning_rate":
-                rates = _cosine(fields, np.arange(length or 1))
-            elif length is None:
+            if length is None:
                 return _stairs(fields)
-            else:
-                rates = _exponential(fields, np.arange(length))
-        return from_table(rates, tolerance=tolerance)
+            formula = _cosine if name == "cosine_decay_learning_rate" else _exponential
+            return from_table(formula(fields, np.arange(length)), tolerance=tolerance)
     except ValueError as error:
         raise ValueError(f"{here}: {name}: {error}") from None
 
@@ -130,9 +125,8 @@ def _exponential(fields: SimpleNamespace, counts: np.ndarray) -> np.ndarray:
     power = np.floor(power) if fields.staircase else power
     rates = fields.initial_learning_rate * fields.decay_factor**power
     burnin = fields.burnin_learning_rate or fields.initial_learning_rate
-    return np.maximum(
-        np.where(counts < fields.burnin_steps, burnin, rates), fields.min_learning_rate
-    )
+    rates = np.where(counts < fields.burnin_steps, burnin, rates)
+    return np.maximum(rates, fields.min_learning_rate)
 
 
 def _stairs(fields: SimpleNamespace) -> SteppingSchedule:
@@ -174,23 +168,25 @@ def _read(message: Field, defaults: dict[str, Any]) -> dict[str, Any]:
         if default is None:
             known = ", ".join(defaults)
             raise ValueError(f"{here} is not known in {message.name}; known are {known}.")
-        pattern, write = _KINDS[type(default)]
+        pattern, write, parsed = _KINDS[type(default)]
         if isinstance(value, list) and isinstance(default, tuple):
             fields[name].append(_read(Field(line, name, value), default[0]))
         elif isinstance(value, list) or not re.fullmatch(pattern, value):
             got = "a message" if isinstance(value, list) else repr(value)
             raise ValueError(f"{here} is {got}; write {write}.")
-        elif isinstance(default, bool):
-            fields[name] = value in ("true", "t", "True", "1")
         else:
-            fields[name] = int(value, 0) if type(default) is int else float(value.rstrip("fF"))
+            fields[name] = parsed(value)
     return fields
 
 
 # Values in the text format of protocol buffers.
-_KINDS = {
-    bool: ("true|t|True|1|false|f|False|0", "true or false"),
-    int: (r"0|[1-9]\d*|0[xX][\da-fA-F]+", "a whole number such as 90000"),
-    float: (r"-?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?[fF]?", "a number such as .0003"),
-    tuple: ("(?!)", "a message in braces"),
-}
+_TRUE, _INT, _FLOAT = "true|t|True|1", r"0|[1-9]\d*|0[xX][\da-fA-F]+", r"-?(\d+\.?\d*|\.\d+)"
+_KINDS: dict[type, tuple[str, str, Any]] = {
+    bool: (f"{_TRUE}|false|f|False|0", "true or false", lambda text: text in _TRUE.split("|")),
+    int: (_INT, "a whole number such as 90000", lambda text: int(text, 0)),
+    float: (
+        rf"{_FLOAT}([eE][-+]?\d+)?[fF]?", "a number such as .0003",
+        lambda text: float(text.rstrip("fF")),
+    ),
+    tuple: ("(?!)", "a message in braces", None),
+}  # fmt: skip

@@ -72,21 +72,17 @@ def from_torch(
     """
     end = integer("total_steps", total_steps, low=1, example="90000")
     length = integer("steps_per_epoch", steps_per_epoch, low=1, example="500")
+    stepped = np.arange(end) // length
     if isinstance(scheduler, Mapping):
-        scheduler, stepped = _from_lightning(scheduler, end, length)
-    else:
-        stepped = np.arange(end) // length
+        scheduler, stepped = _from_lightning(scheduler, np.arange(end), length)
     _check("scheduler", scheduler)
     now = int(np.searchsorted(stepped, _steps_done(scheduler)))
     if warmup is not None:
         now = _now_in_warmup(warmup, scheduler, stepped)
     if now >= end:
-        raise bad_value(
-            "total_steps",
-            "lie after the steps that are done",
-            f"{end} for a scheduler with last_epoch={_steps_done(scheduler)}",
-            "write the number of optimizer steps of the whole training",
-        )
+        must, write = "lie after the steps that are done", "write the steps of the whole training"
+        got = f"{end} for a scheduler with last_epoch={_steps_done(scheduler)}"
+        raise bad_value("total_steps", must, got, write)
     number = len(scheduler.optimizer.param_groups)
     group = integer("param_group", param_group, example="0")
     if group >= number:
@@ -101,53 +97,44 @@ _LIGHTNING_KEYS = {
 _FOR_A_METRIC = "use optax.contrib.reduce_on_plateau for a rate that follows a metric"
 
 
-def _from_lightning(config: Mapping[str, Any], end: int, length: int) -> tuple[Any, np.ndarray]:
+def _from_lightning(
+    config: Mapping[str, Any], counts: np.ndarray, length: int
+) -> tuple[Any, np.ndarray]:
     """The scheduler of the dict, and how often Lightning has stepped it at every count."""
     if "scheduler" not in config or not _LIGHTNING_KEYS.issuperset(config):
-        raise bad_value(
-            "scheduler",
-            f"have 'scheduler' and otherwise only keys of {sorted(_LIGHTNING_KEYS)}",
-            f"a dict of {sorted(map(str, config))}",
-            "write the dict that configure_optimizers returns as 'lr_scheduler'",
-        )
+        must = f"have 'scheduler' and otherwise only keys of {sorted(_LIGHTNING_KEYS)}"
+        write = "write the dict that configure_optimizers returns as 'lr_scheduler'"
+        raise bad_value("scheduler", must, f"a dict of {sorted(map(str, config))}", write)
     for key in ("monitor", "reduce_on_plateau"):
         if config.get(key):
             raise bad_value(f"scheduler[{key!r}]", "be left out", repr(config[key]), _FOR_A_METRIC)
-    interval, counts = config.get("interval", "epoch"), np.arange(end)
+    scheduler, interval = config["scheduler"], config.get("interval", "epoch")
     every = integer("scheduler['frequency']", config.get("frequency", 1), low=1, example="1")
     if interval == "epoch":
-        return config["scheduler"], counts // (length * every)
+        return scheduler, counts // (length * every)
     if interval != "step":
-        must, write = "be 'step' or 'epoch'", "write 'step'"
-        raise bad_value("scheduler['interval']", must, shown(interval), write)
+        must = "be 'step' or 'epoch'"
+        raise bad_value("scheduler['interval']", must, shown(interval), "write 'step'")
     if every > length:
-        raise bad_value(
-            "scheduler['frequency']",
-            "be at most steps_per_epoch, as Lightning counts from 1 in every epoch",
-            f"{every} with steps_per_epoch={length}",
-            "write steps_per_epoch=500, say",
-        )
-    return config["scheduler"], counts // length * (length // every) + counts % length // every
+        must = "be at most steps_per_epoch, as Lightning counts from 1 in every epoch"
+        got = f"{every} with steps_per_epoch={length}"
+        raise bad_value("scheduler['frequency']", must, got, "write steps_per_epoch=500, say")
+    return scheduler, counts // length * (length // every) + counts % length // every
 
 
 def _check(name: str, scheduler: Any) -> None:
     if not is_scheduler(scheduler):
-        raise bad_kind(
-            name,
-            "be a PyTorch scheduler",
-            shown(scheduler),
+        write = (
             "hand in the object, such as lr_scheduler.StepLR(optimizer, 30), or turn another "
-            "schedule into a function: from_function(lambda count: ..., total_steps=...)",
+            "schedule into a function: from_function(lambda count: ..., total_steps=...)"
         )
-    needed = [
-        parameter.name
-        for parameter in inspect.signature(scheduler.step).parameters.values()
-        if parameter.default is parameter.empty
-        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-    ]
-    if needed:
-        got = f"{type(scheduler).__name__}, whose step needs {', '.join(needed)}"
-        raise bad_value(name, "be stepped without a metric", got, _FOR_A_METRIC)
+        raise bad_kind(name, "be a PyTorch scheduler", shown(scheduler), write)
+    try:
+        inspect.signature(scheduler.step).bind()
+    except TypeError as error:
+        missing = str(error).rpartition(" ")[2].strip("'")
+        got = f"{type(scheduler).__name__}, whose step needs {missing}"
+        raise bad_value(name, "be stepped without a metric", got, _FOR_A_METRIC) from None
 
 
 def _steps_done(scheduler: Any) -> int:
@@ -163,12 +150,9 @@ def _now_in_warmup(warmup: Any, scheduler: Any, stepped: np.ndarray) -> int:
         raise bad_value("warmup", must, got, "write the two schedulers of one optimizer")
     now, done = _steps_done(warmup), _steps_done(scheduler)
     if now < len(stepped) and stepped[now] != done:
-        raise bad_value(
-            "warmup",
-            "have been stepped after every optimizer step",
-            f"last_epoch={now} in it and {done} in scheduler",
-            "leave it out if it has ended, or correct steps_per_epoch",
-        )
+        must, got = "have been stepped after every optimizer step", f"last_epoch={now} in it"
+        write = "leave it out if it has ended, or correct steps_per_epoch"
+        raise bad_value("warmup", must, f"{got} and {done} in scheduler", write)
     return now
 
 
@@ -190,11 +174,8 @@ def _rates(
                 if stepped[count] > stepped[count - 1]:
                     scheduler.step()
             except Exception as error:
-                raise bad_value(
-                    "total_steps",
-                    "be within what the scheduler can step",
-                    f"{len(rates)}, and at step {count} {error!r}",
-                    f"write at most {count}",
-                ) from error
+                must, write = "be within what the scheduler can step", f"write at most {count}"
+                got = f"{len(rates)}, and at step {count} {error!r}"
+                raise bad_value("total_steps", must, got, write) from error
             rates[count] = float(group["lr"])
     return rates

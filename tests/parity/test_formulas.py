@@ -1,17 +1,13 @@
-"""Frameworks that cannot be installed here: their published formulas, stepped in plain Python.
-
-The Object Detection API (object_detection/utils/learning_schedules.py), big_vision (utils.py), Scenic (train_lib/lr_schedules.py),
-Darknet and PaddleDetection.
-"""
+"""The Object Detection API, by the formulas of object_detection/utils/learning_schedules.py and the real protocol buffers."""
 
 import math
 
 import numpy as np
 from agreement import assert_agrees, assert_within
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optax_stepping import from_function, join, manual_stepping
 from optax_stepping.interop import from_tf_object_detection
 
 RATES = st.floats(2.0**-20, 1.0, width=32)
@@ -133,66 +129,54 @@ def test_defaults():
     assert_within(schedule, range(20_000), theirs, 1e-3)
 
 
-def test_darknet():
-    """As get_current_rate of src/network.c, whose batches are numbered from 1."""
-    steps, scales = (400, 450), (0.1, 0.1)
-
-    def rate(batch):
-        if batch < 100:
-            return 1e-3 * (batch / 100) ** 4
-        return 1e-3 * math.prod(
-            scale for step, scale in zip(steps, scales, strict=True) if step <= batch
-        )
-
-    schedule = from_function(
-        lambda c: (
-            1e-3 * min(1, (c + 1) / 100) ** 4 * 0.1 ** sum(c + 1 >= step for step in (400, 450))
-        ),
-        total_steps=500,
-        tolerance=1e-3,
-    )
-    assert_within(schedule, range(500), [rate(count + 1) for count in range(500)], 1e-3)
-
-
-def test_paddle_detection():
-    """As LinearWarmup and PiecewiseDecay of ppdet/optimizer expand them, an entry for a step."""
-    base, gamma, milestones, start, epoch = 0.01, 0.5, [8, 11], 0.1, 20
-    boundaries = [*range(1, 51), *(epoch * milestone for milestone in milestones)]
-    values = [base * (start * (1 - i / 50) + i / 50) for i in range(51)]
-    values += [base * gamma / 10**i for i in range(len(milestones))]
-    theirs = [values[sum(boundary <= count for boundary in boundaries)] for count in range(240)]
-    schedule = manual_stepping(
-        [8 * epoch, 11 * epoch], [0.01, 0.005, 0.0005], warmup_steps=50, warmup_init_value=0.001
-    )
-    assert_agrees(schedule, range(240), theirs)
+# The messages of protos/optimizer.proto that matter, for the real parser of the text format.
+PROTO = """
+name: "optimizer.proto" package: "p" syntax: "proto2"
+message_type { name: "Entry"
+  field { name: "step" number: 1 label: LABEL_OPTIONAL type: TYPE_UINT32 }
+  field { name: "learning_rate" number: 2 label: LABEL_OPTIONAL type: TYPE_FLOAT default_value: "0.002" } }
+message_type { name: "Manual"
+  field { name: "initial_learning_rate" number: 1 label: LABEL_OPTIONAL type: TYPE_FLOAT default_value: "0.002" }
+  field { name: "schedule" number: 2 label: LABEL_REPEATED type: TYPE_MESSAGE type_name: ".p.Entry" }
+  field { name: "warmup" number: 3 label: LABEL_OPTIONAL type: TYPE_BOOL default_value: "false" } }
+message_type { name: "LearningRate"
+  field { name: "manual_step_learning_rate" number: 3 label: LABEL_OPTIONAL type: TYPE_MESSAGE type_name: ".p.Manual" } }
+"""
+POOL = descriptor_pool.DescriptorPool()
+POOL.Add(text_format.Parse(PROTO, descriptor_pb2.FileDescriptorProto()))
+LearningRate = message_factory.GetMessageClass(POOL.FindMessageTypeByName("p.LearningRate"))
+SPACES = st.sampled_from([" ", "\n", "  # a comment }\n", "\t"])
+NUMBERS = st.sampled_from(["0.1", ".0003", "3e-4", "1E-2", "0.5f", "1", "2."])
 
 
-@given(
-    st.lists(st.integers(1, 200), min_size=1, max_size=5, unique=True).map(sorted),
-    st.lists(st.floats(2.0**-7, 1.0, width=32), min_size=5, max_size=5),
-)
-@settings(deadline=None, max_examples=50)
-def test_big_vision_and_scenic(steps, factors):
-    """The calls of the README's table. big_vision switches at a step, Scenic one later."""
-    base, factors = 0.5, factors[: len(steps)]
-    counts = np.arange(220)
+@given(st.data())
+@settings(deadline=None, max_examples=300)
+def test_the_text_format_as_protocol_buffers_read_it(data):
+    def draw(*choices):
+        return data.draw(st.sampled_from(choices))
 
-    def stair(step, warmup):
-        index = np.searchsorted(steps, step + 1)
-        rate = base * [1.0, *factors][index]
-        return rate * min(1.0, step / warmup) if warmup else rate
+    def block(name, inside):
+        opening, closing = draw("{}", "<>")
+        return f"{name}{draw('', ':', ' : ')}{opening}{data.draw(SPACES)}{inside}{closing}"
 
-    rates = [base, *(base * factor for factor in factors)]
-    assert_agrees(manual_stepping(steps, rates), counts, [stair(step, 0) for step in counts])
-    warmup = steps[0] - 1
-    if warmup:
-        ours = manual_stepping(steps, rates, warmup_steps=warmup)
-        assert_agrees(ours, counts, [stair(step, warmup) for step in counts])
+    def scalar(name, value):
+        return f"{name}{draw(':', ' : ', ':  ')}{value}{draw(' ', ';', ',', data.draw(SPACES))} "
 
-    def piecewise_constant(step):
-        return base * [1.0, *factors][sum(event < step for event in steps)]
-
-    ours = manual_stepping([step + 1 for step in steps], rates)
-    assert_agrees(ours, counts, [piecewise_constant(step) for step in counts])
-    delayed = join([manual_stepping([], [base]), manual_stepping(steps, rates)], [1])
-    assert_agrees(delayed, counts, [piecewise_constant(step) for step in counts])
+    step, inside = 0, ""
+    if draw(True, False):
+        inside += scalar("initial_learning_rate", data.draw(NUMBERS))
+    for _ in range(data.draw(st.integers(1, 4))):
+        step += data.draw(st.integers(1, 10**6))
+        entry = scalar("step", draw(str(step), hex(step)))
+        if draw(True, False):
+            entry += scalar("learning_rate", data.draw(NUMBERS))
+        inside += block("schedule", entry) + draw(" ", ",", ";")
+    if draw(True, False):
+        inside += scalar("warmup", draw("true", "false", "1", "0", "t", "f", "True", "False"))
+    text = block("manual_step_learning_rate", inside)
+    theirs = text_format.Parse(text, LearningRate()).manual_step_learning_rate
+    ours = from_tf_object_detection(f"learning_rate {{ {text} }}")
+    assert np.asarray(ours.boundaries).tolist() == [entry.step for entry in theirs.schedule]
+    rates = [theirs.initial_learning_rate, *(entry.learning_rate for entry in theirs.schedule)]
+    np.testing.assert_array_equal(ours.rates, np.float32(rates))
+    assert bool(ours.ramps[0]) == theirs.warmup
