@@ -83,8 +83,7 @@ def halving():
     return Halving(last_epoch=0, optimizer=optimizer)
 
 
-SHAPE = optax.warmup_cosine_decay_schedule(0.0, 1.0, 50, 300)
-TABLE = jnp.asarray(jax.vmap(SHAPE)(jnp.arange(301)))
+TABLE = jnp.asarray(np.cos(np.arange(301) / 100), jnp.float32)
 MADE = {
     "manual_stepping": lambda: o.manual_stepping([4, 8], [0.25, 0.5, 0.125], warmup_steps=2),
     "*": lambda: 2 * PLAN, "* array": lambda: PLAN * np.float32(0.5), "/": lambda: PLAN / 3,
@@ -93,7 +92,7 @@ MADE = {
     "stack": lambda: o.stack([PLAN, o.manual_stepping([], [1])]), "unstack": lambda: o.unstack(o.stack([PLAN, PLAN]))[1],
     "pad": lambda: o.pad(PLAN, 7), "unpad": lambda: o.unpad(o.pad(PLAN, 7)), "set_schedule": lambda: o.set_schedule(STATE, PLAN / 2),
     "describe": lambda: o.describe(o.get_state(STATE)), "to_dict": lambda: o.to_dict(PLAN),
-    "from_function": lambda: o.from_function(SHAPE, total_steps=301, tolerance=1e-3),
+    "from_function": lambda: o.from_function(lambda c: jnp.cos(c / 100), total_steps=301, tolerance=1e-3),
     "from_table": lambda: o.from_table(TABLE, tolerance=1e-3),
     "from_torch": lambda: o.interop.from_torch(halving(), total_steps=3),
     "from_detectron2": lambda: o.interop.from_detectron2({"STEPS": (5,), "MAX_ITER": 9, "WARMUP_ITERS": 2}),
