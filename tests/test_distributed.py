@@ -33,4 +33,5 @@ def test_two_processes_agree():
     for count in range(16):  # the same training in NumPy
         trace = 0.9 * trace + INPUTS.T @ (INPUTS @ alone - 1) / 8
         alone -= float(schedule(count)) * trace
-    np.testing.assert_allclose(np.frombuffer(bytes.fromhex(params), np.float32), alone, 1e-5, 1e-6)
+    params = np.frombuffer(bytes.fromhex(params), schedule.rates.dtype)
+    np.testing.assert_allclose(params, alone, 1e-5, 1e-6)
