@@ -15,6 +15,8 @@ from jax.sharding import PartitionSpec as P
 
 from optax_stepping import manual_stepping, stateful
 
+INPUTS = np.linspace(-1, 1, 48).reshape(16, 3).astype(np.float32)
+
 
 def main(process_id: int, port: str) -> None:
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
@@ -30,8 +32,7 @@ def main(process_id: int, port: str) -> None:
         updates, state = optimizer.update(grads, state, params)
         return optax.apply_updates(params, updates), state
 
-    everything = np.linspace(-1, 1, 48).reshape(16, 3).astype(np.float32)
-    inputs = jax.make_array_from_callback((16, 3), over_batch, lambda index: everything[index])
+    inputs = jax.make_array_from_callback((16, 3), over_batch, lambda index: INPUTS[index])
     init = jax.jit(lambda: (jnp.zeros(3), optimizer.init(jnp.zeros(3))), out_shardings=replicated)
     params, state = init()
     rates = []
@@ -39,6 +40,10 @@ def main(process_id: int, port: str) -> None:
         params, state = step(params, state, inputs)
         rates.append(np.asarray(state.hyperparams["learning_rate"]).tobytes().hex())
     assert jax.device_count() == 4
+    assert all(leaf.sharding.is_fully_replicated for leaf in jax.tree.leaves(state))
+    text = step.lower(params, state, inputs).compile().as_text()
+    assert "all-reduce" in text
+    assert not any(word in text for word in ("infeed", "outfeed", "callback"))
     print("result", *rates, np.asarray(params).tobytes().hex())
 
 

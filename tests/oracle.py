@@ -5,6 +5,7 @@ from fractions import Fraction
 
 import jax
 import numpy as np
+from hypothesis import strategies as st
 
 from optax_stepping import manual_stepping
 
@@ -22,40 +23,21 @@ except AttributeError:  # before jax 0.6
         return old_shard_map(function, check_rep=check_vma, **options)
 
 
+def stage_at(boundaries, count) -> tuple[int, int, int]:
+    """The stage that is in force at ``count``, where it starts, and the whole step under way."""
+    step = math.floor(max(count, 0))
+    stage = sum(boundary <= step for boundary in boundaries)
+    return stage, boundaries[stage - 1] if stage else 0, step
+
+
 def exact_rate(boundaries, rates, ramps, count) -> Fraction:
     """The real rate at ``count`` (a fraction is a step under way)."""
-    count = Fraction(math.floor(max(count, 0)))
-    stage = 0
-    while stage < len(boundaries) and count >= boundaries[stage]:
-        stage += 1
+    stage, start, step = stage_at(boundaries, count)
     rate = Fraction(float(rates[stage]))
     if stage == len(boundaries) or not ramps[stage]:
         return rate
-    start = boundaries[stage - 1] if stage else 0
-    share = (count - start) / (boundaries[stage] - start)
+    share = Fraction(step - start, boundaries[stage] - start)
     return rate + (Fraction(float(rates[stage + 1])) - rate) * share
-
-
-def stage_at(boundaries, count) -> int:
-    """The number of boundaries that ``count`` has reached."""
-    return sum(boundary <= max(count, 0) for boundary in boundaries)
-
-
-def is_exact_at(boundaries, ramps, count) -> bool:
-    """Whether the rate at ``count`` has to be right to the bit: held, or a ramp's start."""
-    count = math.floor(max(count, 0))
-    stage = stage_at(boundaries, count)
-    start = boundaries[stage - 1] if stage else 0
-    return stage == len(boundaries) or not ramps[stage] or count == start
-
-
-def rates_around(boundaries, ramps, rates, count):
-    """The lowest and the highest rate of the stage that is in force at ``count``."""
-    stage = stage_at(boundaries, count)
-    ends = [rates[stage]]
-    if stage < len(boundaries) and ramps[stage]:
-        ends.append(rates[stage + 1])
-    return min(ends), max(ends)
 
 
 def ulps(actual, exact: Fraction, scale=0.0) -> float:
@@ -77,6 +59,20 @@ def random_schedule(rng, num_boundaries=4):
     return manual_stepping(boundaries, rng.random(num_boundaries + 1) + 0.01, interpolate=ramps)
 
 
+STEPS, RATES = st.integers(1, 2**31 - 1), st.floats(-1, 1, width=16)
+
+
+@st.composite
+def schedules(draw, steps=STEPS, rates=RATES, sizes=(0, 4)):
+    """Any schedules with so many boundaries."""
+    low, high = sizes
+    boundaries = draw(st.lists(steps, min_size=low, max_size=high, unique=True).map(sorted))
+    n = len(boundaries)
+    rates = draw(st.lists(rates, min_size=n + 1, max_size=n + 1))
+    ramps = draw(st.lists(st.booleans(), min_size=n, max_size=n))
+    return manual_stepping(boundaries, rates, interpolate=ramps)
+
+
 def same(a, b):
     """Whether two schedules have the same leaves: values, shapes and dtypes."""
     leaves, others = jax.tree.leaves(a), jax.tree.leaves(b)
@@ -91,16 +87,17 @@ def assert_rates(schedule, counts, actual):
     dtype = np.asarray(schedule.rates).dtype.type
     counts = np.asarray(counts).ravel().tolist()
     for count, rate in zip(counts, np.asarray(actual).ravel(), strict=True):
-        exact = exact_rate(boundaries, rates, ramps, count)
-        if is_exact_at(boundaries, ramps, count):
-            stage = stage_at(boundaries, count)
+        stage, start, step = stage_at(boundaries, count)
+        ramp = [*ramps, False][stage]
+        if not ramp or step == start:
             held = dtype(rates[stage])
             assert rate == held, (count, rate, held)
             # But for the sign of zero: a ramp from -0.0 starts with 0.0.
-            assert rate.tobytes() == held.tobytes() or [*ramps, False][stage], (count, rate)
+            assert rate.tobytes() == held.tobytes() or ramp, (count, rate)
             continue
-        low, high = rates_around(boundaries, ramps, rates, count)
-        scale = max(abs(low), abs(high)) if low < 0 < high else 0.0
+        exact = exact_rate(boundaries, rates, ramps, count)
+        low, high = sorted(rates[stage : stage + 2])
+        scale = max(-low, high) if low < 0 < high else 0.0
         assert ulps(rate, exact, scale) <= 4, (count, rate, float(exact))
         assert low <= rate <= high, (count, rate, low, high)
 

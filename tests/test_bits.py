@@ -1,4 +1,4 @@
-"""A rate has the same bits however it is evaluated, ramps too; and 4 ulp in every case."""
+"""A rate has the same bits however it is evaluated, ramps too."""
 
 import jax
 import jax.numpy as jnp
@@ -33,32 +33,6 @@ def random_batch(rng):
     return batch, np.clip(counts, -3, 2**31 - 1).astype(np.int32)
 
 
-def real_rates(batch, counts):
-    """In NumPy's longest floats, and the scale of which an ulp is taken."""
-    boundaries = np.asarray(batch.boundaries, np.int64)
-    rates = np.asarray(batch.rates).astype(np.longdouble)
-    counts = np.maximum(counts, 0).astype(np.int64)
-    stage = (boundaries[:, None, :] <= counts[:, :, None]).sum(-1)
-    rows = np.arange(len(rates))[:, None]
-    starts = np.concatenate([np.zeros((len(rates), 1), np.int64), boundaries], 1)[rows, stage]
-    last = stage == boundaries.shape[1]
-    inner = np.minimum(stage, boundaries.shape[1] - 1)
-    ramps = np.asarray(batch.ramps)[rows, inner] & ~last
-    first, target = rates[rows, stage], rates[rows, np.minimum(stage + 1, boundaries.shape[1])]
-    length = np.where(last, 1, boundaries[rows, inner] - starts).astype(np.longdouble)
-    exact = np.where(ramps, first + (target - first) * ((counts - starts) / length), first)
-    through_zero = ramps & (np.sign(first) * np.sign(target) < 0)
-    larger = np.maximum(abs(first), abs(target))
-    scale = np.maximum(np.where(through_zero, larger, abs(exact)), np.finfo(np.float32).tiny)
-    return (
-        exact,
-        scale,
-        ramps & (counts != starts),
-        np.minimum(first, target),
-        np.maximum(first, target),
-    )
-
-
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_million_pairs_in_every_mode(seed, backend):
     rng = np.random.default_rng(seed)
@@ -68,16 +42,6 @@ def test_a_million_pairs_in_every_mode(seed, backend):
     call = SteppingSchedule.__call__
     expected = np.asarray(jax.jit(jax.vmap(call))(batch, on_device))
 
-    exact, scale, on_ramps, low, high = real_rates(batch, counts)
-    np.testing.assert_array_equal(expected[~on_ramps], exact[~on_ramps].astype(np.float32))
-    error = abs(expected - exact) / np.spacing(scale.astype(np.float32))
-    # Results below the smallest normal number are flushed to 0 by most processors.
-    assert error[abs(exact) >= np.finfo(np.float32).tiny].max() <= 4
-    assert abs(expected - exact)[abs(exact) < np.finfo(np.float32).tiny].max() <= TINY
-    ramping_low = np.where(on_ramps, low, exact)
-    ramping_high = np.where(on_ramps, high, exact)
-    assert ((expected >= ramping_low) & (expected <= ramping_high)).all()
-
     over_both = jax.jit(jax.vmap(jax.vmap(call, (None, 0))))(batch, on_device)
     np.testing.assert_array_equal(over_both, expected)
     counts_first = jax.jit(jax.vmap(jax.vmap(call, (0, 0)), (None, 1)))(batch, on_device)
@@ -85,26 +49,21 @@ def test_a_million_pairs_in_every_mode(seed, backend):
     scanned = jax.jit(jax.vmap(lambda s, c: jax.lax.scan(lambda _, k: (0, s(k)), 0, c)[1]))
     np.testing.assert_array_equal(scanned(batch, on_device), expected)
 
-    members = range(0, NUM_SCHEDULES, 1 if seed == 0 else 50)
     jitted_map = jax.jit(lambda s, c: jax.lax.map(s, c))
-    for i in members:
+    for i in range(0, NUM_SCHEDULES, 1 if seed == 0 else 50):
         schedule = jax.tree.map(lambda leaf, i=i: leaf[i], batch)
-        row = on_device[i]
-        np.testing.assert_array_equal(schedule(row), expected[i])
-        np.testing.assert_array_equal(jax.vmap(schedule)(row), expected[i])
+        row, rates = on_device[i], [schedule(on_device[i]), jax.vmap(schedule)(on_device[i])]
         if i % 50 == 0:
-            np.testing.assert_array_equal(schedule(row.reshape(8, 4, 32)).ravel(), expected[i])
-            np.testing.assert_array_equal(jax.jit(schedule)(row), expected[i])
-            np.testing.assert_array_equal(jitted_map(schedule, row), expected[i])
-            one_by_one = [schedule(int(count)) for count in counts[i, :32]]
-            np.testing.assert_array_equal(np.stack(one_by_one), expected[i, :32])
-            one_by_one = [jax.jit(schedule)(count) for count in row[:8]]
-            np.testing.assert_array_equal(np.stack(one_by_one), expected[i, :8])
+            rates += [schedule(row.reshape(8, 4, 32)).ravel(), jax.jit(schedule)(row)]
+            rates += [jitted_map(schedule, row), [schedule(int(count)) for count in counts[i, :32]]]
+            rates += [[jax.jit(schedule)(count) for count in row[:8]]]
+        for actual in rates:
+            np.testing.assert_array_equal(np.asarray(actual), expected[i, : len(actual)])
 
 
 @pytest.mark.parametrize("num_boundaries", [0, 1, 2, 7, 11, 12, 13, 16, 31, 32, 33, 200])
 def test_many_counts_have_the_bits_of_few(num_boundaries, backend):
-    """From 1000 counts on, ramps are picked before the rates are computed."""
+    """With any number of stages, which are searched in blocks."""
     rng = np.random.default_rng(num_boundaries)
     boundaries = np.cumsum(rng.integers(1, 100, num_boundaries))
     rates = rng.choice([-0.0, 0.0, -1e-9, 1e-3, 0.1, -7.0, 1e30], num_boundaries + 1)
@@ -138,13 +97,8 @@ def test_sharded_and_mapped_over_devices():
             spread = jax.device_put(counts[i], sharding)
             np.testing.assert_array_equal(on_all(spread), expected[i])
             np.testing.assert_array_equal(jax.jit(on_all)(spread), expected[i])
-        over = shard_map(
-            lambda s, c: s(c),
-            mesh=meshes[0],
-            in_specs=(P(), P("i")),
-            out_specs=P("i"),
-            check_vma=False,
-        )
+        specs = {"in_specs": (P(), P("i")), "out_specs": P("i")}
+        over = shard_map(lambda s, c: s(c), mesh=meshes[0], **specs)
         np.testing.assert_array_equal(jax.jit(over)(schedule, counts[i]), expected[i])
 
 
@@ -169,58 +123,3 @@ def test_found_by_an_adversary(boundary, rates, count):
     schedule = manual_stepping([boundary], rates, interpolate=True)
     assert_rates(schedule, [count], schedule(np.array([count])))
     assert_rates(schedule, [count], [schedule(count)])
-
-
-@pytest.mark.parametrize("num_boundaries", [1, 5, 13, 40])
-def test_held_rates_below_the_smallest_normal_number(num_boundaries):
-    """Not promised, but so it is on a CPU: these are selected, not computed."""
-    dtype = jnp.result_type(float)
-    multiples = np.array([-7, *(10000 * np.arange(num_boundaries))], dtype)
-    rates = multiples * np.finfo(dtype).smallest_subnormal
-    schedule = manual_stepping(range(10, 10 * num_boundaries + 1, 10), rates)
-    counts = np.arange(5, 10 * num_boundaries + 10, 10)
-    for call in (schedule, jax.jit(schedule), jax.vmap(schedule)):
-        for times in (1, 1000):
-            actual = np.asarray(call(np.tile(counts, times)))
-            assert actual.tobytes() == np.tile(rates, times).tobytes()
-    assert np.stack([schedule(int(count)) for count in counts]).tobytes() == rates.tobytes()
-
-
-@pytest.mark.parametrize("rates", [[1e-40, 3e-38], [3e-38, 1e-40], [3e-40, 1e-40], [-1e-39, 1e-39]])
-def test_ramps_below_the_smallest_normal_number(rates):
-    """Flushed, they are off by less than that number, their start as well."""
-    schedule = manual_stepping([100], rates, interpolate=True)
-    counts = np.arange(100)
-    actual = np.asarray(schedule(counts))
-    share = counts / 100
-    exact = (1 - share) * np.float32(rates[0]) + share * np.float32(rates[1])
-    assert abs(actual - exact).max() <= TINY
-    steps = np.diff(actual) * np.sign(rates[1] - rates[0])
-    assert (steps >= 0).all()
-    assert np.asarray([schedule(int(count)) for count in counts]).tobytes() == actual.tobytes()
-
-
-def test_a_bound_for_approximate_division():
-    """What a GPU's reciprocal (2 ulp at most) does to the result, emulated: nothing to speak of,
-    because the fine part of the slope is computed from what the coarse part really is.
-    """
-    rng = np.random.default_rng(3)
-    worst = 0.0
-    for _ in range(2000):
-        f = np.float32
-        low, high = sorted(f(10.0 ** rng.uniform(-9, 0, 2)))
-        length = int(2.0 ** rng.uniform(0, 31))
-        steps = int(rng.integers(0, length))
-        exact = float(low) + (float(high) - float(low)) * steps / length
-        height, share = f(high - low), f(1) / f(length)
-        lost = f(f(high - height) - low)
-        for off in (-2, 2):
-            approximate = f(share + off * np.spacing(share))
-            slope = f(f(f(0.995) * height) * approximate)
-            coarse = (slope.view(np.uint32) & np.uint32(0xFFFF0000)).view(f)
-            rest = f(f(height - coarse * f(length & ~0xFFFF)) - coarse * f(length & 0xFFFF))
-            fine = f(f(rest + lost) * approximate)
-            inner = f(coarse * f(steps & 0xFFFF) + f(fine * f(steps)))
-            rate = f(low + f(coarse * f(steps & ~0xFFFF) + inner))
-            worst = max(worst, abs(float(rate) - exact) / float(np.spacing(f(exact))))
-    assert worst <= 2.1

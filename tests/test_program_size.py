@@ -14,7 +14,6 @@ from benchmarks.programs import (
     OPTIMIZERS,
     count_equations,
     init_mlp,
-    stablehlo,
     train_step,
     uniform_schedule,
 )
@@ -34,23 +33,10 @@ def test_a_thousand_schedules_are_one_trace(name):
     opt_state = make_optimizer(lambda count: 0.1).init(params)
     batch = np.ones((4, 64), np.float32), np.zeros(4, np.int32)
     for i in range(1000):
-        schedule = (
-            random_schedule(RNG)
-            if i % 2
-            else manual_stepping(
-                [10 + i, 20 + i, 30 + i], [0.1, 0.2, 0.3, 0.4], warmup_steps=1 + i % 7
-            )
+        made = manual_stepping(
+            [10 + i, 20 + i, 30 + i], [0.1, 0.2, 0.3, 0.4], warmup_steps=1 + i % 7
         )
-        params, opt_state = step(params, opt_state, schedule, *batch)
-
-
-def test_the_whole_train_step_lowers_to_the_same_bytes():
-    step = train_step(OPTIMIZERS["inject_hyperparams"], lambda s: s)
-    params = init_mlp()
-    opt_state = OPTIMIZERS["inject_hyperparams"](lambda count: 0.1).init(params)
-    batch = np.ones((4, 64), np.float32), np.zeros(4, np.int32)
-    texts = {stablehlo(step, params, opt_state, random_schedule(RNG), *batch) for _ in range(10)}
-    assert len(texts) == 1
+        params, opt_state = step(params, opt_state, random_schedule(RNG) if i % 2 else made, *batch)
 
 
 def test_eager_calls_trace_once():
@@ -103,9 +89,7 @@ def test_memory_for_a_million_counts(num_stages, how):
 def test_8192_stages_at_a_million_counts():
     schedule = uniform_schedule(8192)
     counts = np.arange(0, 1_000_000)
-    expected = np.asarray(schedule.rates)[
-        counts // 100 * (counts < 819200) + 8191 * (counts >= 819200)
-    ]
+    expected = np.asarray(schedule.rates)[np.minimum(counts // 100, 8191)]
     actual = np.asarray(schedule.replace(ramps=schedule.ramps & False)(counts))
     np.testing.assert_array_equal(actual, expected)
 
@@ -122,16 +106,11 @@ def test_a_compilation_cache_hits_across_processes(tmp_path):
         "jax.jit(lambda s, c: s(c) * 2)(s, 3)\n"
         "print(sum('cache_hits' in e for e in events), sum('cache_misses' in e for e in events))\n"
     )
-    runs = [
-        subprocess.run(
-            [sys.executable, "-c", code, str(tmp_path), str(rate)],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.split()
-        for rate in (0.5, 0.7, 0.9)
-    ]
-    assert int(runs[0][1]) > 0
-    for hits, misses in runs[1:]:
-        assert int(hits) > 0
-        assert int(misses) == 0
+    command, runs = [sys.executable, "-c", code, str(tmp_path)], []
+    for rate in ("0.5", "0.7", "0.9"):
+        printed = subprocess.run(
+            [*command, rate], capture_output=True, text=True, check=True
+        ).stdout
+        runs.append([int(number) for number in printed.split()])
+    assert runs[0][1] > 0
+    assert all(hits > 0 and misses == 0 for hits, misses in runs[1:])

@@ -13,10 +13,8 @@ import orbax.checkpoint as ocp
 import pytest
 from flax import nnx
 from jax import export
-from jax.sharding import Mesh, NamedSharding
-from jax.sharding import PartitionSpec as P
 from optax._src.base import StatefulSchedule
-from oracle import assert_rates, shard_map
+from oracle import assert_rates, schedule_arguments, stage_at
 
 from optax_stepping import SteppingSchedule, manual_stepping
 
@@ -34,67 +32,76 @@ def assert_survived(schedule):
     assert_rates(schedule, COUNTS, schedule(COUNTS))
 
 
-def test_jit_argument_and_result():
-    assert_survived(jax.jit(lambda schedule: schedule)(SCHEDULE))
+def stacked(schedule):
+    return jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), schedule)
 
 
-def test_jit_of_the_call():
-    assert jax.jit(SCHEDULE.__call__)(12) == SCHEDULE(12)
+def exported(schedule):
+    function = jax.jit(lambda s, count: (s, s(count)))
+    program = export.export(function)(schedule, jnp.int32(0)).serialize()
+    schedule, rate = export.deserialize(program).call(schedule, jnp.int32(12))
+    assert rate == SCHEDULE(12)
+    return schedule
+
+
+class Module(eqx.Module):
+    schedule: SteppingSchedule
+    width: int
+
+
+class NnxModule(nnx.Module):
+    def __init__(self, schedule):
+        self.schedule = getattr(nnx, "data", lambda tree: tree)(schedule)  # before flax 0.12
+
+
+PASSAGES = {
+    "jit": jax.jit(lambda schedule: schedule),
+    "vmap": lambda s: jax.tree.map(lambda leaf: leaf[1], jax.vmap(lambda s: s * 1)(stacked(s))),
+    "scan": lambda s: jax.lax.scan(lambda s, count: (s, s(count)), s, jnp.arange(3))[0],
+    "while_loop": lambda s: jax.lax.while_loop(lambda s: s(3) < 0, lambda s: s, s),
+    "cond": lambda s: jax.lax.cond(True, lambda s: s, lambda s: s, s), "export": exported,
+    "tree.map": lambda s: jax.tree.map(lambda leaf: leaf, s),
+    "NumPy leaves": lambda s: jax.tree.map(np.asarray, s), "pickle": lambda s: pickle.loads(pickle.dumps(s)),
+    "deepcopy": copy.deepcopy, "copy": copy.copy,
+    "Equinox": lambda s: eqx.filter_jit(lambda module: module)(Module(s, 3)).schedule,
+    "nnx": lambda s: nnx.merge(*nnx.split(NnxModule(s))).schedule,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("through", PASSAGES)
+def test_it_comes_through_unchanged(through):
+    assert_survived(PASSAGES[through](SCHEDULE))
 
 
 def test_jit_static_argument():
     traced = chex.assert_max_traces(lambda schedule: schedule(12) * 2, n=1)
     twice = jax.jit(traced, static_argnums=0)
-    assert twice(SCHEDULE) == 2 * SCHEDULE(12)
-    assert twice(SCHEDULE) == 2 * SCHEDULE(12)
+    assert twice(SCHEDULE) == twice(SCHEDULE) == 2 * SCHEDULE(12)
 
 
-def test_vmap_in_and_out():
-    batch = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), SCHEDULE)
-    halves = jax.vmap(lambda schedule: schedule * 1)(batch)
-    assert_survived(jax.tree.map(lambda leaf: leaf[1], halves))
-
-
-def test_scan_carry_and_while_loop_and_cond():
-    schedule, rates = jax.lax.scan(lambda s, count: (s, s(count)), SCHEDULE, jnp.arange(3))
-    assert_survived(schedule)
-    assert_rates(SCHEDULE, [0, 1, 2], rates)
-    assert_survived(jax.lax.while_loop(lambda s: s(3) < 0, lambda s: s, SCHEDULE))
-    assert_survived(jax.lax.cond(True, lambda s: s, lambda s: s, SCHEDULE))
-
-
-@pytest.mark.parametrize("count", [0, 1, 3, 4, 9, 10, 59, 60, 100])
-def test_grad_with_respect_to_rates(count):
-    def rate(rates, count):
-        return SCHEDULE.replace(rates=rates)(count)
-
-    stage = sum(b <= count for b in (4, 10, 25, 60))
-    expected = np.zeros(5)
-    share = count / 4 if stage == 0 else 0
-    expected[stage] = 1 - share
-    expected[stage + 1 : stage + 2] += share
-    for actual in (
-        jax.grad(rate)(SCHEDULE.rates, count),
-        jax.grad(lambda r: rate(r, jnp.array([count]))[0])(SCHEDULE.rates),
-        jax.jacfwd(rate)(SCHEDULE.rates, count),
-        jax.grad(lambda r: rate(r, jnp.full(1000, count))[7])(SCHEDULE.rates),
-        jax.jacfwd(rate)(SCHEDULE.rates, jnp.full(1000, count))[-1],
-    ):
-        np.testing.assert_allclose(actual, expected, rtol=1e-6)
+ENDS = [(0.1, 0.3), (0.3, 0.1), (0.2, 0.2), (-0.1, 0.2), (0.0, 0.0), (1e-7, 1)]
 
 
 @pytest.mark.parametrize(
-    ("a", "b"), [(0.1, 0.3), (0.3, 0.1), (0.2, 0.2), (-0.1, 0.2), (0.0, 0.0), (1e-7, 1)]
+    "schedule", [SCHEDULE, *(manual_stepping([8], ends, True) for ends in ENDS)]
 )
-def test_grad_of_ramps_is_the_share(a, b):
-    schedule = manual_stepping([8], [a, b], warmup=True)
-    for count in range(10):
-        share = min(count / 8, 1)
-        gradient = jax.grad(lambda r, c=count: schedule.replace(rates=r)(c))(schedule.rates)
-        np.testing.assert_allclose(gradient, [1 - share, share], rtol=1e-6)
+def test_grad_with_respect_to_rates_is_the_share(schedule):
+    def rate(rates, count):
+        return schedule.replace(rates=rates)(count)
 
-
-def test_grad_through_rates_of_manual_stepping():
+    boundaries, rates, ramps = schedule_arguments(schedule)
+    for count in (0, 1, 3, 4, 7, 8, 9, 10, 59, 60, 100):
+        stage, start, _ = stage_at(boundaries, count)
+        share = (count - start) / (boundaries[stage] - start) if [*ramps, False][stage] else 0
+        expected = np.zeros(len(rates))
+        expected[stage : stage + 2] = [1 - share, share][: len(rates) - stage]
+        for actual in (
+            jax.grad(rate)(schedule.rates, count),
+            jax.jacfwd(rate)(schedule.rates, count),
+            jax.grad(lambda r, c: rate(r, c)[7])(schedule.rates, jnp.full(1000, count)),
+            jax.jacfwd(rate)(schedule.rates, jnp.full(1000, count))[-1],
+        ):
+            np.testing.assert_allclose(actual, expected, rtol=1e-6)
     gradient = jax.grad(lambda base: manual_stepping([10], [base, base / 10])(15))(0.5)
     np.testing.assert_allclose(gradient, 0.1, rtol=1e-6)
 
@@ -115,31 +122,30 @@ def test_built_inside_of_transformations():
     np.testing.assert_array_equal(swept, np.float32([0.05, 0.025]))
 
 
-def test_shard_map_and_replication():
-    mesh = Mesh(jax.devices("cpu")[:8], "i")
-    counts = jnp.arange(16)
-    with jax.default_device(jax.devices("cpu")[0]):
-        sharded = shard_map(
-            lambda schedule, counts: (schedule, schedule(counts)),
-            mesh=mesh,
-            in_specs=(P(), P("i")),
-            out_specs=(P(), P("i")),
-        )
-        schedule, rates = jax.jit(sharded)(
-            jax.device_put(SCHEDULE, NamedSharding(mesh, P())), counts
-        )
-    assert_rates(SCHEDULE, counts, rates)
-    assert_survived(jax.device_get(schedule))
+MADE = {
+    "lists": lambda: manual_stepping([3], [1, 2]),
+    "no boundaries": lambda: manual_stepping([], [1.0]),
+    "arrays": lambda: manual_stepping(np.array([3, 9]), np.ones(3), warmup_steps=2),
+    "inside jit": lambda: jax.jit(lambda: manual_stepping([3], [1, 2]))(),
+    "of tracers": lambda: jax.jit(lambda b, r: manual_stepping(b, r, warmup_steps=b[0] - 2))(
+        jnp.array([3]), 2.0 * jnp.ones(2)
+    ),
+}
 
 
-def test_tree_map_and_paths():
-    assert_survived(jax.tree.map(lambda leaf: leaf, SCHEDULE))
-    shapes = jax.tree.map(jnp.shape, SCHEDULE, is_leaf=lambda x: isinstance(x, jax.Array))
+@pytest.mark.not_under("JAX_ENABLE_X64", reason="shows float32")
+@pytest.mark.parametrize("how", MADE)
+def test_leaves_are_strongly_typed_arrays(how):
+    leaves = jax.tree.leaves(MADE[how]())
+    assert all(isinstance(leaf, jax.Array) and not leaf.weak_type for leaf in leaves)
+    assert [leaf.dtype for leaf in leaves] == [jnp.int32, jnp.float32, jnp.bool_]
+
+
+def test_tree_paths():
+    paths = jax.tree_util.tree_leaves_with_path(SCHEDULE)
+    assert [jax.tree_util.keystr(path) for path, _ in paths] == [".boundaries", ".rates", ".ramps"]
+    shapes = jax.tree.map(jnp.shape, SCHEDULE)
     assert (shapes.boundaries, shapes.rates, shapes.ramps) == ((4,), (5,), (4,))
-    paths = [
-        jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(SCHEDULE)
-    ]
-    assert paths == [".boundaries", ".rates", ".ramps"]
 
 
 def test_eval_shape():
@@ -151,26 +157,6 @@ def test_eval_shape():
     repr(shapes[0])
 
 
-def test_export_with_the_schedule_as_argument():
-    exported = export.export(jax.jit(lambda schedule, count: (schedule, schedule(count))))(
-        SCHEDULE, jnp.int32(0)
-    )
-    restored = export.deserialize(exported.serialize())
-    schedule, rate = restored.call(SCHEDULE, jnp.int32(12))
-    assert rate == SCHEDULE(12)
-    assert_survived(schedule)
-
-
-def test_pickle_and_copies():
-    assert_survived(pickle.loads(pickle.dumps(SCHEDULE)))
-    assert_survived(copy.deepcopy(SCHEDULE))
-    assert_survived(copy.copy(SCHEDULE))
-
-
-def test_numpy_leaves():
-    assert_survived(jax.tree.map(np.asarray, SCHEDULE))
-
-
 def test_orbax(tmp_path):
     with ocp.StandardCheckpointer() as checkpointer:
         checkpointer.save(tmp_path / "schedule", SCHEDULE)
@@ -178,27 +164,9 @@ def test_orbax(tmp_path):
         assert_survived(checkpointer.restore(tmp_path / "schedule", SCHEDULE))
 
 
-def test_equinox_filter_jit_and_module_field():
-    class Trainer(eqx.Module):
-        schedule: SteppingSchedule
-        width: int
-
-    trainer = Trainer(SCHEDULE, 3)
-    assert_survived(eqx.filter_jit(lambda t: t)(trainer).schedule)
-    assert eqx.filter_jit(lambda t, c: t.schedule(c))(trainer, 12) == SCHEDULE(12)
-    assert eqx.filter_jit(SCHEDULE)(12) == SCHEDULE(12)
-
-
-def test_flax_nnx_module_field():
-    class Trainer(nnx.Module):
-        def __init__(self):
-            self.schedule = getattr(nnx, "data", lambda tree: tree)(SCHEDULE)  # before flax 0.12
-
-    trainer = Trainer()
-    assert_survived(trainer.schedule)
-    assert nnx.jit(lambda t, c: t.schedule(c))(trainer, 12) == SCHEDULE(12)
-    graph, state = nnx.split(trainer)
-    assert_survived(nnx.merge(graph, state).schedule)
+def test_it_is_called_in_modules():
+    assert eqx.filter_jit(lambda m, c: m.schedule(c))(Module(SCHEDULE, 3), 12) == SCHEDULE(12)
+    assert nnx.jit(lambda m, c: m.schedule(c))(NnxModule(SCHEDULE), 12) == SCHEDULE(12)
 
 
 def test_flax_linen_module_field():
@@ -227,8 +195,7 @@ def test_repr():
     seen = []
     jax.jit(lambda s: seen.append(repr(s)))(SCHEDULE)
     assert seen == ["SteppingSchedule(boundaries=int32[4], rates=float32[5], ramps=bool[4])"]
-    batch = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), SCHEDULE)
-    assert "rates=float32[2, 5]" in repr(batch)
+    assert "rates=float32[2, 5]" in repr(stacked(SCHEDULE))
 
 
 def test_equality_and_hash_are_those_of_a_function():
@@ -239,12 +206,7 @@ def test_equality_and_hash_are_those_of_a_function():
 
 
 def test_half_precision_leaves_still_work():
-    cast = jax.tree.map(
-        lambda leaf: (
-            leaf.astype(jnp.bfloat16) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
-        ),
-        SCHEDULE,
-    )
+    cast = SCHEDULE.replace(rates=SCHEDULE.rates.astype(jnp.bfloat16))
     assert cast(12).dtype == SCHEDULE.rates.dtype
     assert cast(12) == jnp.float32(jnp.bfloat16(0.05))
 

@@ -104,8 +104,7 @@ def test_up_to_256_steps_are_a_stage_each():
     found = from_table(np.tile([0.1, 0.2], 128))
     assert same(found, manual_stepping(range(1, 256), [0.1, 0.2] * 128))
     with pytest.raises(
-        ValueError,
-        match=r"curve from step 0 to step 257; write tolerance=1e-3, which takes 258 ramps",
+        ValueError, match=r"from step 0 to step 257; .*=1e-3, which takes 258 ramps"
     ):
         from_table(np.tile([0.1, 0.2], 129))
     found = from_table(np.tile([0.1, 0.2], 129), tolerance=1e-3)
@@ -119,13 +118,10 @@ FEWEST = {
     "one cycle": (np.concatenate([1.04 - cosine(3000), cosine(7000) + 0.04]), [10, 29, 86, 276]),
     "restarts": (np.tile(cosine(2000), 5), [26, 75, 220, 710]),
     "exponential": (0.01 ** (np.arange(10_000) / 10_000), [6, 16, 47, 147]),
-    "warmup, inverse square root": (
-        np.append(warmup(500), (np.arange(500, 10_000) / 500) ** -0.5),
-        [7, 17, 49, 152],
-    ),
+    "warmup, inverse square root": (np.append(warmup(500), (np.arange(500, 10_000) / 500) ** -0.5), [7, 17, 49, 152]),
     "root": ((1 - np.arange(10_001) / 10_000) ** 0.9, [3, 7, 18, 55]),
     "square": ((1 - np.arange(10_001) / 10_000) ** 2, [5, 12, 37, 115]),
-}
+}  # fmt: skip
 
 
 @DTYPES
@@ -150,17 +146,11 @@ def test_length_and_noise_add_few_ramps(dtype):
 
 
 SHAPES = {
-    "hold": lambda t: 0 * t,
-    "line": lambda t: t,
-    "cosine": lambda t: 0.5 - 0.5 * np.cos(np.pi * t),
-    "root": np.sqrt,
-    "power": lambda t: t**4,
-    "exponential": lambda t: 1 - 1e-3**t,
-    "sigmoid": lambda t: 1 / (1 + np.exp(30 - 60 * t)),
-    "restarts": lambda t: np.cos(12 * t % np.pi),
-    "stairs": lambda t: np.floor(7 * t) / 7,
+    "hold": lambda t: 0 * t, "line": lambda t: t, "cosine": lambda t: 0.5 - 0.5 * np.cos(np.pi * t), "root": np.sqrt,
+    "power": lambda t: t**4, "exponential": lambda t: 1 - 1e-3**t, "sigmoid": lambda t: 1 / (1 + np.exp(30 - 60 * t)),
+    "restarts": lambda t: np.cos(12 * t % np.pi), "stairs": lambda t: np.floor(7 * t) / 7,
     "rough": lambda t: np.sin(np.arange(t.size) ** 2 % 97),
-}
+}  # fmt: skip
 PART = st.tuples(st.sampled_from(sorted(SHAPES)), st.sampled_from([1, 2, 5, 30, 200, 3000]), st.floats(0, 1), st.floats(0, 1))  # fmt: skip
 
 
@@ -168,11 +158,8 @@ PART = st.tuples(st.sampled_from(sorted(SHAPES)), st.sampled_from([1, 2, 5, 30, 
 @given(parts=st.lists(PART, min_size=1, max_size=4), exponent=st.integers(-6, -1))
 @settings(max_examples=80)
 def test_any_curve_is_within_the_tolerance_at_every_count(dtype, parts, exponent):
-    parts = [
-        start + (end - start) * SHAPES[shape](np.arange(length) / length)
-        for shape, length, start, end in parts
-    ]
-    table = np.concatenate(parts).astype(dtype)
+    table = [a + (b - a) * SHAPES[shape](np.arange(n) / n) for shape, n, a, b in parts]
+    table = np.concatenate(table).astype(dtype)
     assume(np.abs(table).max() > 1e-3)
     assert_within(from_table(table, tolerance=10.0**exponent), table, 10.0**exponent)
 
@@ -204,7 +191,7 @@ def test_rates_of_any_kind(rates):
     assert same(from_table(rates), expected)
 
 
-@pytest.mark.parametrize("rates", [[0.1], [0.1] * 5, [0.0] * 300, [1e-30], [1e-60]])
+@pytest.mark.parametrize("rates", [[0.1], [0.1] * 5, [0.0] * 300, [1e-30], [1e-60], [2**70]])
 def test_a_constant_is_one_stage(rates):
     found = from_table(rates)
     assert found.rates.tolist() == [found.rates.dtype.type(rates[0])]
@@ -233,65 +220,26 @@ def test_refused_curves_say_where_they_are_and_how_many_ramps_they_take():
 SHAPE = optax.warmup_cosine_decay_schedule(0.0, 1.0, 50, 1000)
 
 
-def test_concrete_inside_transformations_and_without_transfers():
-    table = jnp.asarray(jax.vmap(SHAPE)(jnp.arange(301)))
-
-    def converted():
-        return (
-            from_function(SHAPE, total_steps=301, tolerance=1e-3),
-            from_table(table, tolerance=1e-3),
-        )
-
-    expected, found = converted(), []
-
-    def inside(peak):
-        found.append(converted())
-        return found[-1][0](3) * peak
-
-    assert jax.jit(inside)(2.0) == 2 * expected[0](3)
-    jax.vmap(inside)(jnp.ones(2))
-    jax.grad(inside)(1.0)
-    with jax.transfer_guard("disallow"):
-        found.append(converted())
-    for schedules in found:
-        assert all(map(same, schedules, expected))
-
-
 OPTAX = {
     "constant": (optax.constant_schedule(0.1), 50, []),
     "pieces": (optax.piecewise_constant_schedule(0.3, {100: 0.1, 300: 0.7}), 400, [100, 300]),
-    "lines": (
-        optax.piecewise_interpolate_schedule("linear", 0.3, {100: 0.1, 300: 0.7}),
-        400,
-        [100, 300],
-    ),
+    "lines": (optax.piecewise_interpolate_schedule("linear", 0.3, {100: 0.1, 300: 0.7}), 400, [100, 300]),
     "linear": (optax.linear_schedule(0.1, 0.2, 277, 33), 400, [33, 310]),
     "one cycle": (optax.linear_onecycle_schedule(1000, 0.3), 1100, [300, 850, 1000]),
     "warmup": (optax.warmup_constant_schedule(0.0, 0.1, 70), 100, [70]),
-    "staircase": (
-        optax.exponential_decay(0.1, 100, 0.7, 55, staircase=True, end_value=0.03),
-        600,
-        [155, 255, 355, 455],
-    ),
+    "staircase": (optax.exponential_decay(0.1, 100, 0.7, 55, staircase=True, end_value=0.03), 600, [155, 255, 355, 455]),
     "nested": (
-        optax.join_schedules(
-            [optax.linear_schedule(0, 0.3, 40), optax.piecewise_constant_schedule(0.3, {9: 0.5})],
-            [40],
-        ),
-        90,
-        [40, 49],
+        optax.join_schedules([optax.linear_schedule(0, 0.3, 40), optax.piecewise_constant_schedule(0.3, {9: 0.5})], [40]),
+        90, [40, 49],
     ),
     "by epoch": (lambda c: 0.1 * (1 - (c // 50) / 8), 400, [*range(50, 400, 50)]),
     "Python": (lambda c: 0.1 if c < 30 else 0.01 if c < 70 else 0.001, 90, [30, 70]),
     "NumPy": (lambda c: np.interp(c, [0, 30, 70], [0, 1, 0.5]), 90, [30, 70]),
     "a schedule": (manual_stepping([30, 70], [0.1, 0.7, 0.3], warmup=True), 90, [30, 70]),
     "of arrays": (lambda c: 0.01 * c.astype(jnp.float32), 40, [39]),
-    "of one precision": (
-        lambda c: jax.lax.cond(c < 9, lambda: jnp.float32(0.3), lambda: 0.25 * (c // 20 + 1)),
-        40,
-        [9, 20],
-    ),
-}
+    "of a precision": (lambda c: jnp.where(jnp.result_type(float) == "float64", 0.5, 0.25) * (1 + c // 20), 40, [20]),
+    "of one precision": (lambda c: jax.lax.cond(c < 9, lambda: jnp.float32(0.3), lambda: 0.25 * (c // 20 + 1)), 40, [9, 20]),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", OPTAX)
@@ -313,16 +261,11 @@ CURVES = {
     "power": (optax.polynomial_schedule(0.1, 0.001, 3, 700), [700]),
     "cosine cycle": (optax.cosine_onecycle_schedule(800, 0.1), [800]),
     "restarts": (
-        optax.sgdr_schedule(
-            [
-                {"init_value": 0.0, "peak_value": p, "decay_steps": 300, "warmup_steps": 20}
-                for p in (0.3, 0.2, 0.1)
-            ]
-        ),
+        optax.sgdr_schedule([{"init_value": 0.0, "peak_value": p, "decay_steps": 300, "warmup_steps": 20} for p in (0.3, 0.2, 0.1)]),
         [20, 300, 320, 600, 620],
     ),
     "inverse square root": (lambda c: min(c / 100, (100 / max(c, 1)) ** 0.5), [100]),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", CURVES)
@@ -338,6 +281,12 @@ def test_curved_functions_are_within_the_tolerance_in_both_precisions(name, tole
             own = np.array([function(count) for count in range(1000)], float)
         assert np.abs(rates - own).max() <= tolerance * own.max()
         assert rates.min() >= 0
+
+
+def test_a_function_under_x64():
+    with double_precision():
+        found = from_function(optax.linear_schedule(0.1, 0.2, 30), total_steps=50)
+        assert same(found, manual_stepping([30], [0.1, 0.2], interpolate=True))
 
 
 def test_calls_are_one_by_one_where_a_tracer_would_give_other_rates():
@@ -363,75 +312,49 @@ def traced(convert):
     return lambda: jax.jit(convert)(1.0)
 
 
+class Unreadable:
+    def __array__(self, *_, **__):
+        raise ValueError
+
+
+T, V = TypeError, ValueError
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: from_table([]), ValueError, r"one-dimensional and not empty, got shape \(0,\)"),
-        (lambda: from_table(np.ones((2, 3))), ValueError, r"one-dimensional.* got shape \(2, 3\)"),
-        (lambda: from_table([[0.1], [0.1, 0.2]]), TypeError, r"rates\[0\] must be a real number"),
-        (lambda: from_table([0.1, np.nan]), ValueError, "rates must be finite, got nan at count 1"),
-        (lambda: from_table([0.1, 1e39 * 1e300]), ValueError, "rates must be .* at count 1; write"),
-        (lambda: from_table("0.1"), TypeError, "rates must be a list, .* got '0.1' of type str"),
-        (lambda: from_table([0.1, "x"]), TypeError, r"rates\[1\] must be a real number, got 'x'"),
-        (lambda: from_table([0.1, None]), TypeError, r"rates\[1\] must be a real number, got None"),
-        (lambda: from_table([True]), TypeError, r"rates\[0\] must be a real number, got True"),
-        (lambda: from_table(0.1), TypeError, "rates must be a list"),
-        (traced(lambda p: from_table([p, 1.0])), ValueError, "rates must be known, .*multiply"),
-        (
-            lambda: from_table([1], tolerance=0),
-            ValueError,
-            "tolerance must be at least 1e-6, got 0",
-        ),
-        (lambda: from_table([1], tolerance=-1e-3), ValueError, "tolerance must be at least 1e-6"),
-        (lambda: from_table([1], tolerance=9e-7), ValueError, "tolerance must be at least 1e-6"),
-        (lambda: from_table([1], tolerance=np.inf), ValueError, "tolerance must be finite"),
-        (lambda: from_table([1], tolerance=True), TypeError, "tolerance must be a real number"),
-        (lambda: from_table([1], num_stages=0), ValueError, "num_stages must be positive"),
-        (lambda: from_function(0.1, total_steps=9), TypeError, "function must be callable"),
-        (lambda: from_function(abs, total_steps=0), ValueError, "total_steps must be positive"),
-        (lambda: from_function(abs, total_steps=1.5), TypeError, "total_steps must be an integer"),
-        (
-            lambda: from_function(lambda c: jnp.ones(3), total_steps=9),
-            ValueError,
-            r"function must return a scalar, got shape \(3,\) at count 0",
-        ),
-        (
-            lambda: from_function(lambda c: None, total_steps=9),
-            TypeError,
-            "function must return a real number, got None .*at count 0",
-        ),
-        (
-            lambda: from_function(lambda c: "0.1", total_steps=9),
-            TypeError,
-            "function must return a real number, got '0.1'",
-        ),
-        (
-            lambda: from_function(lambda c: c > 3, total_steps=9),
-            TypeError,
-            "function must return a real number, got False",
-        ),
-        (
-            lambda: from_function(lambda c: 1 / (c - 5), total_steps=9),
-            ValueError,
-            "got ZeroDivisionError: division by zero, at count 5",
-        ),
-        (
-            lambda: from_function(lambda c: jnp.where(c == 7, jnp.inf, 0.1), total_steps=9),
-            ValueError,
-            "function must return a finite rate at every count, got inf at count 7",
-        ),
-        (
-            traced(lambda p: from_function(lambda c: p * SHAPE(c), total_steps=9)),
-            ValueError,
-            r"known values only.*convert it for a peak of 1.*from_function\(...\) \* peak",
-        ),
-        (
-            traced(lambda p: from_function(lambda c: 0.1 if p > c else 0.2, total_steps=9)),
-            ValueError,
-            "known values only",
-        ),
+        (lambda: from_table([]), V, r"one-dimensional and not empty, got shape \(0,\)"),
+        (lambda: from_table(np.ones((2, 3))), V, r"one-dimensional.* got shape \(2, 3\)"),
+        (lambda: from_table([[0.1], [0.1, 0.2]]), T, r"rates\[0\] must be a real number"),
+        (lambda: from_table([0.1, np.nan]), V, "rates must be finite, got nan at count 1"),
+        (lambda: from_table([0.1, 1e39 * 1e300]), V, "rates must be .* at count 1; write"),
+        (lambda: from_table("0.1"), T, "rates must be a list, .* got '0.1' of type str"),
+        (lambda: from_table([0.1, "x"]), T, r"rates\[1\] must be a real number, got 'x'"),
+        (lambda: from_table([0.1, None]), T, r"rates\[1\] must be a real number, got None"),
+        (lambda: from_table(np.array([0.1, None])), T, r"rates\[1\] must be a real number, got None"),
+        (lambda: from_table(Unreadable()), V, r"rates must be one number a step, got .*Unreadable.*; write \[0\.1, 0\.1"),
+        (lambda: from_table([True]), T, r"rates\[0\] must be a real number, got True"),
+        (lambda: from_table(0.1), T, "rates must be a list"),
+        (traced(lambda p: from_table([p, 1.0])), V, "rates must be known, .*multiply"),
+        (lambda: from_table([1], tolerance=0), V, "tolerance must be at least 1e-6, got 0"),
+        (lambda: from_table([1], tolerance=-1e-3), V, "tolerance must be at least 1e-6"),
+        (lambda: from_table([1], tolerance=9e-7), V, "tolerance must be at least 1e-6"),
+        (lambda: from_table([1], tolerance=np.inf), V, "tolerance must be finite"),
+        (lambda: from_table([1], tolerance=True), T, "tolerance must be a real number"),
+        (lambda: from_table([1], num_stages=0), V, "num_stages must be positive"),
+        (lambda: from_function(0.1, total_steps=9), T, "function must be callable"),
+        (lambda: from_function(abs, total_steps=0), V, "total_steps must be positive"),
+        (lambda: from_function(abs, total_steps=1.5), T, "total_steps must be an integer"),
+        (lambda: from_function(lambda c: jnp.ones(3), total_steps=9), V, r"function must return a scalar, got shape \(3,\) at count 0"),
+        (lambda: from_function(lambda c: None, total_steps=9), T, "function must return a real number, got None .*at count 0"),
+        (lambda: from_function(lambda c: "0.1", total_steps=9), T, "function must return a real number, got '0.1'"),
+        (lambda: from_function(lambda c: c > 3, total_steps=9), T, "function must return a real number, got False"),
+        (lambda: from_function(lambda c: 1 / (c - 5), total_steps=9), V, "got ZeroDivisionError: division by zero, at count 5"),
+        (lambda: from_function(lambda c: jnp.where(c == 7, jnp.inf, 0.1), total_steps=9), V, "a finite rate at every count, got inf at count 7"),
+        (traced(lambda p: from_function(lambda c: p * SHAPE(c), total_steps=9)), V, r"known values only.*for a peak of 1.*from_function\(...\) \* peak"),
+        (traced(lambda p: from_function(lambda c: 0.1 if p > c else 0.2, total_steps=9)), V, "known values only"),
     ],
-)
+)  # fmt: skip
 def test_refusals(call, error, message):
     with pytest.raises(error, match=message):
         call()

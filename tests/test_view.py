@@ -12,17 +12,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
-from oracle import enable_x64
+from oracle import enable_x64, schedules
 
-from optax_stepping import (
-    describe,
-    manual_stepping,
-    pad,
-    plot,
-    scale_by_stepping,
-    stack,
-    to_dict,
-)
+from optax_stepping import describe, manual_stepping, pad, plot, scale_by_stepping, stack, to_dict
 
 mpl.use("Agg")
 
@@ -38,6 +30,10 @@ stage  from   to  steps          rate
     4  3000 4000   1000         0.005"""
 
 
+def ramps(*rates):
+    return manual_stepping(range(10, 10 * len(rates), 10), rates, interpolate=True)
+
+
 def test_the_table():
     assert describe(SCHEDULE, 4000) == TABLE
     assert describe(pad(SCHEDULE, 9), np.int64(4000)) == TABLE
@@ -50,6 +46,10 @@ def test_the_table():
         "-",
         "0.1",
     ]
+    wrong = SCHEDULE.replace(
+        boundaries=[500, 400, 2000, 3000]
+    )  # a stage that ends before it starts
+    assert describe(wrong).splitlines()[2].split() == ["1", "500", "400", "0", "0.1"]
 
 
 @pytest.mark.parametrize(
@@ -58,42 +58,19 @@ def test_the_table():
         (SCHEDULE, 2500, "stage 4 is never reached: it starts at step 3000, training ends at 2500"),
         (SCHEDULE, 3000, "stage 4 is never reached"),
         (
-            manual_stepping([30, 60, 90], [0.1, 0.01, 0.001, 1e-4]),
-            90_000,
+            manual_stepping([30, 60, 90], [0.1, 0.01, 0.001, 1e-4]), 90_000,
             "first 1 % of training (the last at step 90 of 90000): were epochs given as steps?",
-        ),
-        (manual_stepping([10, 20], [0.1, 0.01, 0.05]), None, "from 0.01 to 0.05 after stage 1"),
-        (
-            manual_stepping([10, 20], [0.1, 0.2, 0.3], warmup_steps=5).__class__(
-                jnp.array([5, 10]), jnp.array([0.1, 0.1, 0.3]), jnp.array([True, True])
-            ),
-            None,
-            "from 0.1 to 0.3 during stage 1",
-        ),
-        (
-            SCHEDULE.replace(boundaries=jnp.array([500, 400, 2000, 3000])),
-            None,
-            "stage 2 starts at step 400, not after stage 1 (500).",
-        ),
-        (
-            SCHEDULE.replace(boundaries=jnp.array([500, 500, 2000, 3000])),
-            None,
-            "stage 2 starts at step 500, not after stage 1 (500).",
         ),
         (manual_stepping([90], [0.1, 0.01]), 9000, "the last at step 90 of 9000"),
         (manual_stepping([1], [0.1, 0.01]), 100, "the last at step 1 of 100"),
-        (
-            SCHEDULE.replace(rates=np.array([0.1, 0.1, np.nan, 0.1, 0.1])),
-            None,
-            "stage 2 is not finite: nan",
-        ),
-        (
-            SCHEDULE.replace(rates=-SCHEDULE.rates),
-            None,
-            "the rate of stage 0 is negative: -0.001",
-        ),
+        (manual_stepping([10, 20], [0.1, 0.01, 0.05]), None, "from 0.01 to 0.05 after stage 1"),
+        (ramps(0.1, 0.1, 0.3), None, "from 0.1 to 0.3 during stage 1"),
+        (SCHEDULE.replace(boundaries=[500, 400, 2000, 3000]), None, "stage 2 starts at step 400, not after stage 1 (500)."),
+        (SCHEDULE.replace(boundaries=[500, 500, 2000, 3000]), None, "stage 2 starts at step 500, not after stage 1 (500)."),
+        (SCHEDULE.replace(rates=[0.1, 0.1, np.nan, 0.1, 0.1]), None, "stage 2 is not finite: nan"),
+        (SCHEDULE.replace(rates=-SCHEDULE.rates), None, "the rate of stage 0 is negative: -0.001"),
     ],
-)
+)  # fmt: skip
 def test_what_looks_wrong(schedule, total_steps, words):
     table, _, suspicions = describe(schedule, total_steps).partition("\nLooks wrong:\n")
     assert words in suspicions
@@ -103,30 +80,15 @@ def test_what_looks_wrong(schedule, total_steps, words):
 @pytest.mark.parametrize(
     ("schedule", "total_steps"),
     [
-        (SCHEDULE, 4000),
-        (SCHEDULE, None),
-        (manual_stepping([], [0.1]), 10),
-        (manual_stepping([100], [0.01, 0.1]), 1000),
+        (SCHEDULE, 4000), (SCHEDULE, None), (manual_stepping([], [0.1]), 10), (manual_stepping([100], [0.01, 0.1]), 1000),
         (manual_stepping([100, 900, 1000], [0, 1, 1, 0], interpolate=True), 1000 + 1),
         (manual_stepping([100, 1000], [1, 1, 0.5], interpolate=[False, True]), 1000),
-        (manual_stepping([10, 20, 30], [0.1, 0.05, 0.05, 0.01]), None),
-        (manual_stepping([11], [0.1, 0.01]), 1000),
-        (manual_stepping([90], [0.1, 0.01]), 8999),
-        (pad(SCHEDULE, 12), 4000),
+        (manual_stepping([10, 20, 30], [0.1, 0.05, 0.05, 0.01]), None), (manual_stepping([11], [0.1, 0.01]), 1000),
+        (manual_stepping([90], [0.1, 0.01]), 8999), (pad(SCHEDULE, 12), 4000),
     ],
-)
+)  # fmt: skip
 def test_what_does_not_look_wrong(schedule, total_steps):
     assert "wrong" not in describe(schedule, total_steps)
-
-
-@pytest.mark.parametrize("function", [describe, plot])
-def test_errors(function):
-    with pytest.raises(TypeError, match=r"schedule must be a SteppingSchedule, got 0\.1"):
-        function(0.1, 100)
-    with pytest.raises(ValueError, match="total_steps must be positive, got 0"):
-        function(SCHEDULE, 0)
-    with pytest.raises(TypeError, match=r"total_steps must be an integer, got 1\.5"):
-        function(SCHEDULE, 1.5)
 
 
 def test_the_plot_is_exact_at_the_boundaries():
@@ -144,10 +106,6 @@ def test_a_drop_at_the_end_is_drawn_as_one():
     counts, rates = plot(SCHEDULE, 3000).lines[0].get_data()
     assert list(counts[-2:]) == [2999, 3000]
     assert list(rates[-2:]) == np.asarray(SCHEDULE.rates)[-2:].tolist()
-
-
-def ramps(*rates):
-    return manual_stepping(range(10, 10 * len(rates), 10), rates, interpolate=True)
 
 
 @pytest.mark.parametrize(
@@ -185,22 +143,10 @@ def test_what_looks_wrong_with_a_curve_is_a_line_of_each_kind():
     assert "wrong" not in describe(ramps(0, 2, 4, 6, 8, 9, 8, 6, 4, 2, 0), 100)
 
 
-def test_a_stage_that_ends_before_it_starts_has_no_steps():
-    wrong = SCHEDULE.replace(boundaries=jnp.array([500, 400, 2000, 3000]))
-    assert describe(wrong).splitlines()[2].split() == ["1", "500", "400", "0", "0.1"]
-
-
 def test_a_missing_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
-    with pytest.raises(
-        ImportError, match=r"^matplotlib is needed .* pip install 'optax-stepping\[plot\]'"
-    ):
+    with pytest.raises(ImportError, match=r"^matplotlib is needed .*'optax-stepping\[plot\]'"):
         plot(SCHEDULE, 100)
-
-
-def test_a_batch_is_described_by_its_members():
-    with pytest.raises(ValueError, match=r"batch of shape \(2,\).*unstack"):
-        describe(stack([SCHEDULE, SCHEDULE]), 100)
 
 
 @pytest.mark.parametrize("count", [0, 250, 500, 2999, 3000, 5000])
@@ -244,8 +190,6 @@ def test_a_stack_is_drawn_with_a_line_for_every_member():
     grid = plot(stack([stack(members[:2])] * 2), 4000, label="all")
     assert len(grid.lines) == 4
     assert [text.get_text() for text in grid.legend().get_texts()] == ["all"]
-    with pytest.raises(ValueError, match="got 2 for 3 schedules"):
-        plot(stack(members), 4000, label=["a", "b"])
 
 
 @pytest.mark.parametrize(
@@ -275,20 +219,15 @@ def test_a_plot_is_right_between_its_points(plan, log_steps, log_rates):
 RATES = st.floats(-(2.0**127), 2.0**127, width=32)
 
 
-@given(st.lists(st.tuples(RATES, st.booleans()), min_size=1, max_size=6), st.data())
+@given(schedules(rates=RATES))
 @pytest.mark.parametrize(
     ("write", "read"), [(json.dumps, json.loads), (yaml.safe_dump, yaml.safe_load)]
 )
-def test_plain_numbers_come_back_to_the_bit(write, read, stages, data):
-    rates, flags = zip(*stages, strict=True)
-    n = len(rates) - 1
-    steps = st.lists(st.integers(1, 2**31 - 1), min_size=n, max_size=n, unique=True)
-    plan = manual_stepping(sorted(data.draw(steps)), rates, interpolate=flags[1:])
+def test_plain_numbers_come_back_to_the_bit(write, read, plan):
     numbers = to_dict(pad(plan, 8))
     back = manual_stepping(**read(write(numbers)))
-    assert [leaf.tobytes() for leaf in map(np.asarray, vars(back).values())] == [
-        leaf.tobytes() for leaf in map(np.asarray, vars(plan).values())
-    ]
+    for ours, theirs in zip(vars(back).values(), vars(plan).values(), strict=True):
+        assert np.asarray(ours).tobytes() == np.asarray(theirs).tobytes()
     for rate, number in zip(np.asarray(plan.rates), numbers["rates"], strict=True):
         digits = len(f"{number!r}".partition("e")[0].replace(".", "").strip("-0"))
         assert digits <= 1 or type(rate)(f"{rate:.{digits - 2}e}") != rate
@@ -297,11 +236,8 @@ def test_plain_numbers_come_back_to_the_bit(write, read, stages, data):
 def test_plain_numbers_of_double_precision():
     with enable_x64(True):
         plan = manual_stepping([3], [1 / 3, 1e-300], warmup_steps=2)
-        assert to_dict(plan) == {
-            "boundaries": [2, 3],
-            "rates": [0.0, 1 / 3, 1e-300],
-            "interpolate": [True, False],
-        }
+        rates, ramps = [0.0, 1 / 3, 1e-300], [True, False]
+        assert to_dict(plan) == {"boundaries": [2, 3], "rates": rates, "interpolate": ramps}
         chex.assert_trees_all_equal(manual_stepping(**to_dict(plan)), plan, strict=True)
 
 
@@ -312,9 +248,8 @@ def test_numbers_that_digits_round_elsewhere_come_back():
 
 
 def test_plain_numbers_are_of_pythons_own_types():
-    cast = SCHEDULE.replace(
-        ramps=SCHEDULE.ramps.astype(int), rates=SCHEDULE.rates.astype("bfloat16")
-    )
+    half = SCHEDULE.rates.astype("bfloat16")
+    cast = SCHEDULE.replace(ramps=SCHEDULE.ramps.astype(int), rates=half)
     numbers = to_dict(cast)
     kinds = {name: {type(value) for value in values} for name, values in numbers.items()}
     assert kinds == {"boundaries": {int}, "rates": {float}, "interpolate": {bool}}

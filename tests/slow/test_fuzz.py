@@ -9,7 +9,6 @@ import decimal
 import enum
 import fractions
 import functools
-import importlib
 import importlib.util
 import pathlib
 import random
@@ -133,35 +132,15 @@ OBJECTS = {
 }  # fmt: skip
 
 
-def installed(name):
-    return importlib.import_module(name) if importlib.util.find_spec(name) else None
-
-
 CONFIG = "train_config { learning_rate { constant_learning_rate { learning_rate: 1 } } }"
 FROM_TORCH = {"scheduler": None}
-if torch := installed("torch"):
+if importlib.util.find_spec("torch"):
+    import torch
+
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], 0.1)
     FROM_TORCH = {"scheduler": torch.optim.lr_scheduler.StepLR(optimizer, 3), "total_steps": 9}
     FROM_TORCH |= {"param_group": 0, "steps_per_epoch": 2, "tolerance": 0.5}
     OBJECTS |= {"tensor": (torch.tensor([5, 9]), [5, 9]), "torch scalar": (torch.tensor(7), 7)}
-if pandas := installed("pandas"):
-    OBJECTS |= {
-        "Series": (pandas.Series([5, 9]), [5, 9]),
-        "DataFrame": (pandas.DataFrame([[5, 9]]), REFUSED),
-    }
-    OBJECTS |= {
-        name: (thing, REFUSED)
-        for name, thing in {
-            "NA": pandas.NA,
-            "NaT": pandas.NaT,
-            "Timestamp": pandas.Timestamp(7),
-        }.items()
-    }
-if tensorflow := installed("tensorflow"):
-    OBJECTS |= {
-        "tf": (tensorflow.constant([5, 9]), [5, 9]),
-        "tf scalar": (tensorflow.constant(7), 7),
-    }
 
 
 def curves(axes):
@@ -199,12 +178,8 @@ FUNCTIONS = {
     "from_torch": (lambda scheduler, **given: interop.from_torch(scheduler, **{"total_steps": 9, **given}), FROM_TORCH),
 }  # fmt: skip
 # What may stand in a message instead of the name of the argument.
-ALIASES = {
-    "factor": "SteppingSchedule",
-    "divisor": "SteppingSchedule",
-    "state": "schedule|count",
-    "opt_state": "schedule",
-}
+ALIASES = {"state": "schedule|count", "opt_state": "schedule"}
+ALIASES |= dict.fromkeys(["factor", "divisor"], "SteppingSchedule")
 PACKAGE = str(pathlib.Path(o.__file__).parent)
 
 

@@ -13,9 +13,7 @@ KILLS = 20
 
 def start(directory):
     return subprocess.Popen(
-        [sys.executable, str(SCRIPT), str(directory), str(STEPS)],
-        stdout=subprocess.PIPE,
-        text=True,
+        [sys.executable, str(SCRIPT), str(directory), str(STEPS)], stdout=subprocess.PIPE, text=True
     )
 
 

@@ -94,15 +94,6 @@ def test_counts_at_the_end_of_int32():
         chex.assert_trees_all_equal(updates, -schedule(count) * jnp.ones(1))
 
 
-def test_multi_steps_count_optimizer_steps():
-    optimizer = optax.MultiSteps(scale_by_stepping(SCHEDULE), every_k_schedule=3)
-    state = optimizer.init(jnp.zeros(1))
-    for step in range(60):
-        updates, state = optimizer.update(jnp.ones(1), state, jnp.zeros(1))
-        expected = -SCHEDULE(step // 3) if step % 3 == 2 else 0.0
-        assert updates[0] == expected
-
-
 def test_the_package_runs_no_code_from_data_and_opens_no_connection():
     forbidden_calls = {"eval", "exec", "compile", "__import__"}
     forbidden_modules = {
