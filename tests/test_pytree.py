@@ -146,6 +146,7 @@ def test_tree_paths():
     assert [jax.tree_util.keystr(path) for path, _ in paths] == [".boundaries", ".rates", ".ramps"]
     shapes = jax.tree.map(jnp.shape, SCHEDULE)
     assert (shapes.boundaries, shapes.rates, shapes.ramps) == ((4,), (5,), (4,))
+    assert shapes.replace(rates=SCHEDULE.rates).boundaries == (4,)
 
 
 def test_eval_shape():
