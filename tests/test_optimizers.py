@@ -12,10 +12,10 @@ from optax import contrib
 
 from optax_stepping import manual_stepping
 
-STEPS = 12
+STEPS = 8
 DTYPES = pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 SCHEDULE = manual_stepping(
-    [4, 6, 10], [0.0317, 0.05, 0.01, 0.005], warmup_steps=3, warmup_init_value=0.0071
+    [3, 4, 6], [0.0317, 0.05, 0.01, 0.005], warmup_steps=2, warmup_init_value=0.0071
 )
 RATES = np.asarray(jax.vmap(SCHEDULE)(jnp.arange(STEPS)))
 REQUIRED = {
@@ -175,7 +175,7 @@ COMPOSITIONS = {
     "apply_if_finite": lambda rate: optax.apply_if_finite(optax.adam(rate), 3),
     "masked": lambda rate: optax.masked(optax.sgd(rate), {"w": True, "b": False}),
     "join_schedules": lambda rate: optax.sgd(optax.join_schedules([optax.constant_schedule(0.1), rate], [2])),
-    "join_schedules first": lambda rate: optax.sgd(optax.join_schedules([rate, optax.cosine_decay_schedule(0.05, 10)], [8])),
+    "join_schedules first": lambda rate: optax.sgd(optax.join_schedules([rate, optax.cosine_decay_schedule(0.05, 10)], [5])),
     "weight decay": lambda rate: optax.adamw(rate, weight_decay=rate),
     "inject several": lambda rate: optax.inject_hyperparams(optax.adamw)(
         learning_rate=rate, b1=lambda count: 0.5 + rate(count), b2=0.9, weight_decay=rate

@@ -190,7 +190,7 @@ DOORS = {
     "replace": [
         (lambda: S.replace(rates=["a", 0.1]), T, "rates must be an array, or a list of numbers, got dtype <U32; write [0.1, 0.01], or jnp.stack([...])"),
         (lambda: S.replace(rates=[[0.1], 0.1]), T, "list of numbers, got [[0.1], 0.1]"), (lambda: S.replace(rates=None), T, "list of numbers, got None"),
-        (lambda: jit(lambda r: S.replace(rates=[r, 0.1]))(0.1), T, "list of numbers, got [...Tracer"),
+        (lambda: jit(lambda r: S.replace(rates=[r, 0.1]))(0.1), T, "list of numbers, got [...Trace"),
         (lambda: S.replace(rates=MASKED), T, "rates must have no mask, got masked_array"),
         (lambda: S.replace(rates=KEYS), T, "rates must be made of numbers that JAX has, got dtype key<fry>"),
         (lambda: S.replace(boundaries=[5, DURATION]), T, "boundaries[1] must be made of numbers that JAX has, got dtype timedelta64"),

@@ -222,10 +222,10 @@ SHAPE = optax.warmup_cosine_decay_schedule(0.0, 1.0, 50, 1000)
 
 OPTAX = {
     "constant": (optax.constant_schedule(0.1), 50, []),
-    "pieces": (optax.piecewise_constant_schedule(0.3, {100: 0.1, 300: 0.7}), 400, [100, 300]),
-    "lines": (optax.piecewise_interpolate_schedule("linear", 0.3, {100: 0.1, 300: 0.7}), 400, [100, 300]),
+    "pieces": (optax.piecewise_constant_schedule(0.3, {10: 0.1, 30: 0.7}), 40, [10, 30]),
+    "lines": (optax.piecewise_interpolate_schedule("linear", 0.3, {10: 0.1, 30: 0.7}), 40, [10, 30]),
     "linear": (optax.linear_schedule(0.1, 0.2, 277, 33), 400, [33, 310]),
-    "one cycle": (optax.linear_onecycle_schedule(1000, 0.3), 1100, [300, 850, 1000]),
+    "one cycle": (optax.linear_onecycle_schedule(100, 0.3), 110, [30, 85, 100]),
     "warmup": (optax.warmup_constant_schedule(0.0, 0.1, 70), 100, [70]),
     "staircase": (optax.exponential_decay(0.1, 100, 0.7, 55, staircase=True, end_value=0.03), 600, [155, 255, 355, 455]),
     "nested": (
@@ -269,17 +269,18 @@ CURVES = {
 
 
 @pytest.mark.parametrize("name", CURVES)
-@pytest.mark.parametrize("tolerance", [1e-2, 1e-4])
-def test_curved_functions_are_within_the_tolerance_in_both_precisions(name, tolerance):
+def test_curved_functions_are_within_the_tolerance_in_both_precisions(name):
     function, landmarks = CURVES[name]
-    found = from_function(function, total_steps=1000, tolerance=tolerance)
-    assert set(landmarks) <= set(found.boundaries.tolist())
-    rates = rates_of(found, 1000)
-    assert rates[-1] == np.asarray(function(999), rates.dtype)
+    own = []
     for precision in (contextlib.nullcontext(), double_precision()):
         with precision:
-            own = np.array([function(count) for count in range(1000)], float)
-        assert np.abs(rates - own).max() <= tolerance * own.max()
+            own.append(np.array([function(count) for count in range(1000)], float))
+    for tolerance in (1e-2, 1e-4):
+        found = from_function(function, total_steps=1000, tolerance=tolerance)
+        assert set(landmarks) <= set(found.boundaries.tolist())
+        rates = rates_of(found, 1000)
+        assert rates[-1] == own[0][-1].astype(rates.dtype)
+        assert np.abs(rates - own).max() <= tolerance * np.max(own)
         assert rates.min() >= 0
 
 
