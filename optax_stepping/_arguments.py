@@ -19,8 +19,11 @@ def is_traced(value: object) -> TypeGuard[jax.Array]:
 
 
 def known(leaf: Any) -> Any:
-    """``leaf`` on the host, or a tracer as it is. Transfer guards allow explicit transfers."""
-    return leaf if is_traced(leaf) else np.asarray(jax.device_get(leaf))
+    """``leaf`` on the host, or a tracer as it is."""
+    if is_traced(leaf):
+        return leaf
+    with jax.transfer_guard_device_to_host("allow"):  # several times as fast as jax.device_get
+        return np.asarray(leaf)
 
 
 def in_native_order(array: np.ndarray) -> np.ndarray:
