@@ -21,7 +21,12 @@ from optax_stepping._arguments import (
     shown,
 )
 from optax_stepping._pieces import Piece, delayed, in_sequence, pieces_of, section, to_schedule
-from optax_stepping._schedule import SteppingSchedule, check_schedule, make_schedule
+from optax_stepping._schedule import (
+    SteppingSchedule,
+    check_schedule,
+    leaves_on_host,
+    make_schedule,
+)
 
 
 def join(schedules: Sequence[SteppingSchedule], boundaries: Sequence[int]) -> SteppingSchedule:
@@ -221,7 +226,7 @@ def _pieces(name: str, schedule: Any) -> list[Piece]:
     )
     parts = schedule.boundaries, schedule.ramps
     check_known(name, "have known boundaries and ramps", schedule, parts, write)
-    boundaries, rates, ramps = map(known, (schedule.boundaries, schedule.rates, schedule.ramps))
+    boundaries, rates, ramps = leaves_on_host(schedule)
     if boundaries.ndim != 1:
         raise bad_value(
             name,

@@ -252,6 +252,11 @@ def check_schedule(name: str, schedule: object) -> None:
     check_leaves(name, *vars(schedule).values())
 
 
+def leaves_on_host(schedule: SteppingSchedule) -> tuple[Any, Any, Any]:
+    """Boundaries, rates and ramps: NumPy's arrays if they are known, else tracers."""
+    return known(schedule.boundaries), known(schedule.rates), known(schedule.ramps)
+
+
 def _outliving(leaf: Any) -> Any:
     if not isinstance(leaf, np.ndarray | jax.Array):
         return leaf  # a tree of axes or shardings, say

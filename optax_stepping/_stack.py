@@ -12,10 +12,14 @@ from optax_stepping._arguments import (
     check_known,
     integer,
     is_traced,
-    known,
     sequence,
 )
-from optax_stepping._schedule import SteppingSchedule, check_schedule, make_schedule
+from optax_stepping._schedule import (
+    SteppingSchedule,
+    check_schedule,
+    leaves_on_host,
+    make_schedule,
+)
 
 
 def stack(
@@ -58,7 +62,7 @@ def stack(
     else:
         num_stages = _checked_num_stages(schedules, num_stages)
     # On the host, where stacking a thousand small arrays is fast.
-    padded = [_pad(*leaves, num_stages) for leaves in map(_leaves, schedules)]
+    padded = [_pad(*leaves, num_stages) for leaves in map(leaves_on_host, schedules)]
     columns = zip(*padded, strict=True)
     return make_schedule(*(_numpy_for(column).stack(column) for column in columns))
 
@@ -119,7 +123,7 @@ def pad(schedule: SteppingSchedule, num_stages: int) -> SteppingSchedule:
     """
     check_schedule("schedule", schedule)
     num_stages = _checked_num_stages([schedule], num_stages)
-    return make_schedule(*_pad(*_leaves(schedule), num_stages))
+    return make_schedule(*_pad(*leaves_on_host(schedule), num_stages))
 
 
 def unpad(schedule: SteppingSchedule) -> SteppingSchedule:
@@ -167,15 +171,8 @@ def _pad(boundaries: Any, rates: Any, ramps: Any, num_stages: int) -> tuple[Any,
     return xp.pad(boundaries, widths), xp.pad(rates, widths, mode="edge"), xp.pad(ramps, widths)
 
 
-def _leaves(schedule: SteppingSchedule) -> tuple[Any, Any, Any]:
-    """Boundaries, rates and ramps, on the host if they are known."""
-    leaves = schedule.boundaries, schedule.rates, schedule.ramps
-    boundaries, rates, ramps = map(known, leaves)
-    return boundaries, rates, ramps
-
-
 def _known_leaves(name: str, schedule: SteppingSchedule) -> tuple[Any, Any, Any]:
-    leaves = _leaves(schedule)
+    leaves = leaves_on_host(schedule)
     write = "take it apart outside jit, or map over it with jax.vmap"
     check_known(name, "be known", schedule, leaves, write)
     return leaves

@@ -12,7 +12,7 @@ from optax_stepping._edit import one_member
 from optax_stepping._extras import import_extra
 from optax_stepping._live import SteppingState
 from optax_stepping._manual_stepping import manual_stepping
-from optax_stepping._schedule import SteppingSchedule
+from optax_stepping._schedule import SteppingSchedule, leaves_on_host
 from optax_stepping._stack import unpad, unstack
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ def to_dict(schedule: SteppingSchedule) -> dict[str, list]:
       0.05
     """
     schedule = unpad(schedule)
-    boundaries, rates, ramps = map(known, (schedule.boundaries, schedule.rates, schedule.ramps))
+    boundaries, rates, ramps = leaves_on_host(schedule)
     numbers = {
         "boundaries": boundaries.tolist(),
         "rates": [_shortest(rate) for rate in rates],
@@ -275,7 +275,7 @@ def _schedule_of(schedule: Any) -> Any:
 def _stages(schedule: Any, total_steps: int | None) -> list[_Stage]:
     """Every stage but padding; with ``total_steps``, the last one ends there."""
     schedule = unpad(_schedule_of(schedule))
-    boundaries, rates, ramps = map(known, (schedule.boundaries, schedule.rates, schedule.ramps))
+    boundaries, rates, ramps = leaves_on_host(schedule)
     starts = [0, *boundaries.tolist()]
     ends = [*boundaries.tolist(), None]
     if total_steps is not None and starts[-1] < total_steps:
