@@ -10,13 +10,7 @@ import numpy as np
 import pytest
 from oracle import random_schedule
 
-from benchmarks.programs import (
-    OPTIMIZERS,
-    count_equations,
-    init_mlp,
-    train_step,
-    uniform_schedule,
-)
+from benchmarks.programs import OPTIMIZERS, count_equations, init_mlp, train_step, uniform_schedule
 from optax_stepping import manual_stepping
 from optax_stepping._rate import rates_at
 

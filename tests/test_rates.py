@@ -7,12 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from oracle import (
-    assert_rates,
-    counts_around,
-    enable_x64,
-    schedules,
-)
+from oracle import assert_rates, counts_around, enable_x64, schedules
 
 from optax_stepping import manual_stepping
 
