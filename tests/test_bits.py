@@ -54,12 +54,9 @@ def test_two_million_pairs_in_every_mode(backend):
             schedule = jax.tree.map(lambda leaf, i=i: leaf[i], batch)
             row, rates = on_device[i], [schedule(on_device[i]), jax.vmap(schedule)(on_device[i])]
             if i % 250 == 0:
-                rates += [schedule(row.reshape(8, 4, 32)).ravel(), jax.jit(schedule)(row)]
-                rates += [
-                    MAP(schedule, row),
-                    [schedule(count) for count in counts[i, :32].tolist()],
-                ]
-                rates += [[jax.jit(schedule)(count) for count in row[:8]]]
+                jitted, few = jax.jit(schedule), counts[i, :32].tolist()
+                rates += [schedule(row.reshape(8, 4, 32)).ravel(), jitted(row), MAP(schedule, row)]
+                rates += [[schedule(count) for count in few], [jitted(count) for count in row[:8]]]
             for actual in rates:
                 np.testing.assert_array_equal(np.asarray(actual), expected[i, : len(actual)])
 

@@ -186,11 +186,11 @@ def test_a_function_is_copied_pickled_and_compared():
     assert jax.jit(function)(8) == 0.125
 
 
-@pytest.mark.parametrize("num_stages", [3, 16, 45, 200])
+@pytest.mark.parametrize("num_stages", [3, 45, 200])
 def test_export_with_a_symbolic_number_of_counts(num_stages):
     schedule = o.manual_stepping(range(1, num_stages), np.linspace(1, 2, num_stages))
     counts = jax.ShapeDtypeStruct(export.symbolic_shape("k"), jnp.int32)
     exported = export.export(jax.jit(lambda s, c: s(c)))(schedule, counts)
-    for k in (1, 5, 1000):
+    for k in (1, 1000):
         counts = jnp.arange(k, dtype=jnp.int32)
         chex.assert_trees_all_equal(exported.call(schedule, counts), schedule(counts))
