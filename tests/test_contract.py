@@ -77,7 +77,9 @@ USES = {
     "inject_hyperparams": lambda s: (
         optax.inject_hyperparams(optax.sgd)(s).init(jnp.ones(2)).hyperparams["learning_rate"]
     ),
-    "static argument": lambda s: jax.jit(lambda f, c: f(c), static_argnums=0)(s, 3),
+    "static argument": lambda s: [
+        f(s, 3) for f in [jax.jit(chex.assert_max_traces(lambda f, c: f(c), n=1), static_argnums=0)] * 2
+    ],
     "assert_max_traces": lambda s: jax.jit(chex.assert_max_traces(lambda c: s(c), n=1))(3),
     "tree of functions": lambda s: jax.tree.map(lambda f: f(3), {"a": getattr(s, "__call__", s)}),  # noqa: B004
 }  # fmt: skip
