@@ -56,12 +56,8 @@ def test_unstack_gives_them_back(members, room):
 def test_shapes_and_dtypes():
     batch = stack(MEMBERS)
     assert type(batch) is SteppingSchedule
-    chex.assert_shape(batch.boundaries, (6, 4))
-    chex.assert_shape(batch.rates, (6, 5))
-    chex.assert_shape(batch.ramps, (6, 4))
-    chex.assert_trees_all_equal_structs(batch, MEMBERS[0])
-    for leaf, its in zip(jax.tree.leaves(batch), jax.tree.leaves(MEMBERS[0]), strict=True):
-        assert leaf.dtype == its.dtype
+    chex.assert_shape([batch.boundaries, batch.rates, batch.ramps], [(6, 4), (6, 5), (6, 4)])
+    chex.assert_trees_all_equal_dtypes(batch, MEMBERS[0])
 
 
 def test_stacks_of_stacks():
