@@ -43,14 +43,15 @@ BATCHED = {
 MAP = jax.jit(lambda s, c: jax.lax.map(s, c))
 
 
-def test_two_million_pairs_in_every_mode(backend):
+def compare_modes(backend, every):
+    """Two million pairs mapped over schedules; and schedule by schedule, of so many one."""
     for seed in range(2):
         batch, counts = random_batch(np.random.default_rng(seed))
         batch, on_device = jax.device_put((batch, counts), jax.devices(backend)[0])
         expected = np.asarray(FOR_EACH(batch, on_device))
         for evaluate in BATCHED.values():
             np.testing.assert_array_equal(evaluate(batch, on_device), expected)
-        for i in range(0, NUM_SCHEDULES, 10):
+        for i in range(0, NUM_SCHEDULES, every):
             schedule = jax.tree.map(lambda leaf, i=i: leaf[i], batch)
             row, rates = on_device[i], [schedule(on_device[i]), jax.vmap(schedule)(on_device[i])]
             if i % 250 == 0:
@@ -59,6 +60,10 @@ def test_two_million_pairs_in_every_mode(backend):
                 rates += [[schedule(count) for count in few], [jitted(count) for count in row[:8]]]
             for actual in rates:
                 np.testing.assert_array_equal(np.asarray(actual), expected[i, : len(actual)])
+
+
+def test_two_million_pairs_in_every_mode(backend):
+    compare_modes(backend, every=10)
 
 
 @pytest.mark.parametrize("num_boundaries", [0, 1, 2, 7, 11, 12, 13, 16, 31, 32, 33, 200])

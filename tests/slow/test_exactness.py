@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from oracle import assert_rates, enable_x64
+from test_bits import compare_modes
 
 from optax_stepping import manual_stepping
 
@@ -81,3 +82,7 @@ def test_random_pairs(dtype, pairs):
             worst = max(worst, assert_rates(schedule, counts, actual, np.finfo(dtype).tiny))
             assert_monotone(boundaries, rates, counts, actual)
     print(f"{pairs:,} pairs of {dtype.__name__}: worst ramp {worst:.2f} ulp")
+
+
+def test_the_same_bits_of_every_schedule_in_every_mode(backend):
+    compare_modes(backend, every=1)
