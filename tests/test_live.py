@@ -48,6 +48,12 @@ def loss_fn(params):
     return jnp.sum((jnp.ones((4, 2), params["w"].dtype) @ params["w"] + params["b"][None] - 1) ** 2)
 
 
+def placed(tree, count):
+    """A copy on each of so many devices."""
+    mesh = Mesh(np.array(jax.devices("cpu")[:count]), "data")
+    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+
+
 @functools.cache
 def make_step(optimizer, traces=None):
     def step(params, opt_state):
@@ -440,10 +446,9 @@ def test_a_state_grows(form):
     optimizer = inject(learning_rate=stateful(SCHEDULE), momentum=stateful(DECAY))
     chex.clear_trace_counter()
     step = make_step(optimizer, traces=2)
-    sharding = NamedSharding(Mesh(np.array(jax.devices("cpu")[:8]), "data"), PartitionSpec())
     params, opt_state = init_params(), optimizer.init(init_params())
     if form == "sharded":
-        params, opt_state = jax.device_put((params, opt_state), sharding)
+        params, opt_state = placed((params, opt_state), 8)
     params, opt_state = step(params, opt_state)
     grow = functools.partial(set_schedule, schedule=LONG, name="learning_rate", grow=True)
     opt_state = jax.jit(grow)(opt_state) if form == "in jit" else grow(opt_state)
@@ -519,13 +524,7 @@ def test_a_checkpoint_of_another_number_of_stages(tmp_path):
 @pytest.mark.parametrize("devices", [1, 4])
 def test_restored_onto_another_number_of_devices(devices, tmp_path):
     optimizer = FORMS["chained"](pad(SCHEDULE, 8))
-
-    def placed(tree, count):
-        mesh = Mesh(np.array(jax.devices("cpu")[:count]), "data")
-        return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
-
-    opt_state = placed(optimizer.init(init_params()), 8)
-    opt_state = set_schedule(opt_state, DECAY)
+    opt_state = set_schedule(placed(optimizer.init(init_params()), 8), DECAY)
     like = placed(optimizer.init(init_params()), devices)
     restored = through_orbax(opt_state, like, tmp_path)
     state = get_state(restored)

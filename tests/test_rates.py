@@ -79,8 +79,6 @@ def test_last_rate_holds_for_ever(case):
 
 NORMAL = st.floats(2.0**-100, 2.0**100, width=32)
 RATES = st.one_of(NORMAL, NORMAL.map(lambda rate: -rate), st.just(0.0))
-
-
 STEPS = st.integers(1, 50) | st.integers(1, INT32_MAX)
 SCHEDULES = schedules(STEPS, RATES, sizes=(4, 4))
 
