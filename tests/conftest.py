@@ -1,5 +1,6 @@
 """Settings that must precede the import of JAX, and what several tests share."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -9,11 +10,7 @@ os.environ["XLA_FLAGS"] = (
 )
 # The compilers for GPU and TPU that the tests bring along look for hardware; on a machine
 # that has none, spare them (and the log) the search.
-if not [
-    *Path("/dev").glob("nvidia[0-9]*"),
-    *Path("/dev").glob("accel*"),
-    *Path("/dev").glob("vfio"),
-]:
+if not any([*Path("/dev").glob(name)] for name in ("nvidia[0-9]*", "accel*", "vfio")):
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -42,11 +39,8 @@ def pytest_collection_modifyitems(items):
 def present_backends() -> list[str]:
     found = []
     for platform in ("cpu", "gpu", "tpu"):
-        try:
-            jax.devices(platform)
-        except RuntimeError:
-            continue
-        found.append(platform)
+        with contextlib.suppress(RuntimeError):
+            found += [platform] * bool(jax.devices(platform))
     return found
 
 

@@ -64,12 +64,13 @@ OBJECT_DETECTION = [
 WARMUP = {"WARMUP_ITERS": 1000, "WARMUP_FACTOR": 0.001, "GAMMA": 0.1}
 DETECTRON2 = [
     # The 1x, 2x and 3x schedules of configs/Base-RCNN-FPN.yaml and its relatives, then the defaults.
-    detectron2("0.02", [60000, 80000], 250, 777, STEPS=(60000, 80000), MAX_ITER=90000, **WARMUP),
-    detectron2(
-        "0.02", [120000, 160000], 250, 777, STEPS=(120000, 160000), MAX_ITER=180000, **WARMUP
-    ),
-    detectron2(
-        "0.02", [210000, 250000], 250, 777, STEPS=(210000, 250000), MAX_ITER=270000, **WARMUP
+    *(
+        detectron2("0.02", [*steps], 250, 777, STEPS=tuple(steps), MAX_ITER=end, **WARMUP)
+        for *steps, end in (
+            (60000, 80000, 90000),
+            (120000, 160000, 180000),
+            (210000, 250000, 270000),
+        )
     ),
     detectron2("0.001", [30000]),
 ]

@@ -33,32 +33,37 @@ def random_batch(rng):
     return batch, np.clip(counts, -3, 2**31 - 1).astype(np.int32)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_a_million_pairs_in_every_mode(seed, backend):
-    rng = np.random.default_rng(seed)
-    batch, counts = random_batch(rng)
-    device = jax.devices(backend)[0]
-    batch, on_device = jax.device_put((batch, counts), device)
-    call = SteppingSchedule.__call__
-    expected = np.asarray(jax.jit(jax.vmap(call))(batch, on_device))
+CALL = SteppingSchedule.__call__
+FOR_EACH = jax.jit(jax.vmap(CALL))
+BATCHED = {
+    "over both": jax.jit(jax.vmap(jax.vmap(CALL, (None, 0)))),
+    "counts first": jax.jit(lambda s, c: jax.vmap(jax.vmap(CALL), (None, 1))(s, c).T),
+    "scan": jax.jit(jax.vmap(lambda s, c: jax.lax.scan(lambda _, k: (0, s(k)), 0, c)[1])),
+}
+MAP = jax.jit(lambda s, c: jax.lax.map(s, c))
 
-    over_both = jax.jit(jax.vmap(jax.vmap(call, (None, 0))))(batch, on_device)
-    np.testing.assert_array_equal(over_both, expected)
-    counts_first = jax.jit(jax.vmap(jax.vmap(call, (0, 0)), (None, 1)))(batch, on_device)
-    np.testing.assert_array_equal(counts_first.T, expected)
-    scanned = jax.jit(jax.vmap(lambda s, c: jax.lax.scan(lambda _, k: (0, s(k)), 0, c)[1]))
-    np.testing.assert_array_equal(scanned(batch, on_device), expected)
 
-    jitted_map = jax.jit(lambda s, c: jax.lax.map(s, c))
-    for i in range(0, NUM_SCHEDULES, 1 if seed == 0 else 50):
-        schedule = jax.tree.map(lambda leaf, i=i: leaf[i], batch)
-        row, rates = on_device[i], [schedule(on_device[i]), jax.vmap(schedule)(on_device[i])]
-        if i % 50 == 0:
-            rates += [schedule(row.reshape(8, 4, 32)).ravel(), jax.jit(schedule)(row)]
-            rates += [jitted_map(schedule, row), [schedule(int(count)) for count in counts[i, :32]]]
-            rates += [[jax.jit(schedule)(count) for count in row[:8]]]
-        for actual in rates:
-            np.testing.assert_array_equal(np.asarray(actual), expected[i, : len(actual)])
+def compare_modes(backend, every):
+    """Two million pairs mapped over schedules; and schedule by schedule, of so many one."""
+    for seed in range(2):
+        batch, counts = random_batch(np.random.default_rng(seed))
+        batch, on_device = jax.device_put((batch, counts), jax.devices(backend)[0])
+        expected = np.asarray(FOR_EACH(batch, on_device))
+        for evaluate in BATCHED.values():
+            np.testing.assert_array_equal(evaluate(batch, on_device), expected)
+        for i in range(0, NUM_SCHEDULES, every):
+            schedule = jax.tree.map(lambda leaf, i=i: leaf[i], batch)
+            row, rates = on_device[i], [schedule(on_device[i]), jax.vmap(schedule)(on_device[i])]
+            if i % 250 == 0:
+                jitted, few = jax.jit(schedule), counts[i, :32].tolist()
+                rates += [schedule(row.reshape(8, 4, 32)).ravel(), jitted(row), MAP(schedule, row)]
+                rates += [[schedule(count) for count in few], [jitted(count) for count in row[:8]]]
+            for actual in rates:
+                np.testing.assert_array_equal(np.asarray(actual), expected[i, : len(actual)])
+
+
+def test_two_million_pairs_in_every_mode(backend):
+    compare_modes(backend, every=10)
 
 
 @pytest.mark.parametrize("num_boundaries", [0, 1, 2, 7, 11, 12, 13, 16, 31, 32, 33, 200])
@@ -80,13 +85,13 @@ def test_many_counts_have_the_bits_of_few(num_boundaries, backend):
 
 def test_sharded_and_mapped_over_devices():
     batch, counts = random_batch(np.random.default_rng(2))
-    expected = np.asarray(jax.jit(jax.vmap(SteppingSchedule.__call__))(batch, counts))
+    expected = np.asarray(FOR_EACH(batch, counts))
     devices = np.array(jax.devices("cpu")[:8])
     meshes = [Mesh(devices, "i")]
     if hasattr(jax.sharding, "auto_axes"):  # from JAX 0.7 on
         explicit = (jax.sharding.AxisType.Explicit,)
         meshes.append(Mesh(devices, "i", axis_types=explicit))
-    for i in range(0, NUM_SCHEDULES, 100):
+    for i in range(0, NUM_SCHEDULES, 400):
         schedule = jax.tree.map(lambda leaf, i=i: leaf[i], batch)
         np.testing.assert_array_equal(
             jax.pmap(schedule)(counts[i].reshape(8, -1)).ravel(), expected[i]

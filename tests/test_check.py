@@ -58,7 +58,7 @@ def test_what_is_fine():
     ):
         expected = np.asarray(GOOD(jnp.arange(30)))
         np.testing.assert_array_equal(transformed(GOOD, jnp.arange(30)), expected)
-        error, rates = checkify.checkify(transformed)(GOOD, jnp.arange(30))
+        error, rates = jax.jit(checkify.checkify(transformed))(GOOD, jnp.arange(30))
         error.throw()
         np.testing.assert_array_equal(rates, expected)
     assert jax.grad(lambda r: rate(GOOD.replace(rates=r), 12))(GOOD.rates)[-2] == 1

@@ -13,24 +13,18 @@ pytestmark = pytest.mark.not_under(
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 GUIDES = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/**/guides/*.md"))
-DOCUMENTS = [
-    "README.md",
+WITH_CODE = ["README.md", "docs/index.md", *GUIDES]
+OTHERS = [
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
     "benchmarks/RESULTS.md",
-    "docs/index.md",
-    *GUIDES,
     "tests/README.md",
 ]
-
-
-def blocks_of(name):
-    return re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), re.DOTALL)
-
-
 BLOCKS = [
-    (name, block) for name in ("README.md", "docs/index.md", *GUIDES) for block in blocks_of(name)
+    (name, block)
+    for name in WITH_CODE
+    for block in re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), re.DOTALL)
 ]
 
 
@@ -40,22 +34,15 @@ def test_every_block_of_code_runs_on_its_own(name, block, tmp_path, monkeypatch)
     exec(compile(block, name, "exec"), {})
 
 
-def test_there_is_code():
-    assert len(blocks_of("README.md")) >= 2
+def test_the_quickstart_is_short_and_prints_what_it_says(capsys):
     assert len(BLOCKS) >= 8
-
-
-def test_what_the_quickstart_prints(capsys):
-    exec(compile(blocks_of("README.md")[0], "README.md", "exec"), {})
+    _, quickstart = BLOCKS[0]
+    assert quickstart in README.split("## Quickstart")[1]
+    assert len(quickstart.splitlines()) <= 15
+    exec(quickstart, {})
     printed = capsys.readouterr().out
     assert "0 -> 0.1" in printed
     assert "0.05 [0.   0.1  0.05]" in printed
-
-
-def test_the_quickstart_is_short():
-    quickstart = README.split("## Quickstart")[1]
-    block = re.search(r"```python\n(.*?)```", quickstart, re.DOTALL)[1]
-    assert len(block.splitlines()) <= 15
 
 
 def test_the_set_up_commands_are_one_line_each():
@@ -63,7 +50,7 @@ def test_the_set_up_commands_are_one_line_each():
     assert {len(command.splitlines()) for command in commands} == {1}
 
 
-@pytest.mark.parametrize("name", DOCUMENTS)
+@pytest.mark.parametrize("name", WITH_CODE + OTHERS)
 def test_links_lead_somewhere(name):
     document = ROOT / name
     for target in re.findall(r"\]\(([^)#]+)[)#]", document.read_text()):

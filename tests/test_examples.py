@@ -71,31 +71,6 @@ def test_live(framework, capsys):
     assert float(last.split()[-1]) < float(first.split()[-1])
 
 
-def test_warmup_alone(tmp_path, monkeypatch, capsys):
-    arguments = ["--warmup", "--steps", "20", "--output", str(tmp_path / "a.png")]
-    monkeypatch.setattr(sys, "argv", ["train_digits.py", *arguments])
-    importlib.import_module("train_digits").main()
-    assert "0.1 -> 0.05" in capsys.readouterr().out
-
-
-def test_a_search_goes_the_same_way_with_the_same_seed(tmp_path, capsys):
-    """Two runs of 64 random proposals and 64 that learn from them."""
-    search = importlib.import_module("search_digits")
-    first, again = (
-        [
-            (*result.params.values(), result.loss)
-            for result in search.run(20, 2, 1, tmp_path / "a.png")
-        ]
-        for _ in range(2)
-    )
-    assert len(first) == 128
-    assert first == again
-    losses = np.array([loss for *_, loss in first])
-    assert np.median(losses[64:]) < np.median(losses[:64])
-    assert "the best ten of 128 schedules, 20 steps" in capsys.readouterr().out
-    assert (tmp_path / "a.png").exists()
-
-
 def test_without_optuna_a_search_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(SystemExit, match=r"pip install 'optax-stepping\[search\]'"):

@@ -1,6 +1,11 @@
-"""In every Optax optimizer, directly and injected, a schedule trains as a closure does."""
+"""In every Optax optimizer, alone, injected and composed, a schedule does what a closure does.
+
+The whole program of a step is compared for all of them here. Trainings take long, op by op: a few
+are here, tests/slow/test_optimizers.py has the others.
+"""
 
 import inspect
+import re
 
 import chex
 import jax
@@ -8,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.extend.core import Primitive
 from optax import contrib
 
 from optax_stepping import manual_stepping
@@ -27,6 +33,11 @@ REQUIRED = {
 }
 # These take a number and no schedule, whichever it is; one goes in by injection.
 NUMBER_ONLY = {"optimistic_adam", "rprop", "scale_by_rprop", "sm3"}
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning"),
+    pytest.mark.not_under("JAX_NUMPY_DTYPE_PROMOTION", reason="Optax raises floats to ints"),
+]
+op_by_op = pytest.mark.not_under("JAX_CHECK_TRACER_LEAKS", reason="takes hours, op by op")
 
 
 def closure(count):
@@ -38,7 +49,7 @@ def closure(count):
 
 
 # Every public factory with a learning rate, by inspection of its signature.
-OPTIMIZERS = {
+FACTORIES = {
     name: factory
     for module in (optax, contrib)
     for name, factory in vars(module).items()
@@ -46,125 +57,7 @@ OPTIMIZERS = {
     and inspect.isfunction(factory)
     and "learning_rate" in inspect.signature(factory).parameters
 }
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning"),
-    pytest.mark.not_under("JAX_NUMPY_DTYPE_PROMOTION", reason="Optax raises floats to ints"),
-    pytest.mark.not_under("JAX_CHECK_TRACER_LEAKS", reason="takes hours, op by op"),
-]
-
-
-def init_params(dtype):
-    rng = np.random.default_rng(0)
-    return {"w": jnp.asarray(rng.normal(size=(4, 3)), dtype), "b": jnp.zeros(3, dtype)}
-
-
-INPUTS = np.random.default_rng(1).normal(size=(8, 4)).astype(np.float32)
-
-
-def loss_fn(params):
-    outputs = INPUTS.astype(params["w"].dtype) @ params["w"] + params["b"][None]
-    return jnp.mean(jnp.square(outputs - 1).astype(jnp.float32)).astype(params["w"].dtype)
-
-
-value_and_grad = jax.jit(jax.value_and_grad(loss_fn))
-
-
-def train(optimizer, dtype, per_example=False, needs_more=False):
-    """Params and state after all steps, and the injected rates that were used, if any.
-
-    The optimizer runs op by op: which products and sums a compiler fuses depends on what stands
-    beside them, and shows in the last bit. The program of one step is traced, too.
-    """
-    optimizer = optax.with_extra_args_support(optimizer)
-
-    def update(params, state, value, grads):
-        extra = {"value": value, "grad": grads, "value_fn": loss_fn}
-        if needs_more:
-            extra |= {"loss": value, "obj_fn": loss_fn}
-        if per_example:
-            grads = jax.tree.map(lambda g: jnp.stack([g, 2 * g]), grads)
-        return optimizer.update(grads, state, params, **extra)
-
-    params = init_params(dtype)
-    state, rates = optimizer.init(params), []
-    traced = jax.eval_shape(update, params, state, *value_and_grad(params))
-    for _ in range(STEPS):
-        value, grads = value_and_grad(params)
-        with jax.disable_jit():
-            updates, state = update(params, state, value, grads)
-        rates.append(getattr(state, "hyperparams", {}).get("learning_rate", 0.0))
-        params = optax.apply_updates(params, updates)
-    return (params, state, traced), np.stack(rates)
-
-
-def as_comparable(leaf):
-    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-        return jax.random.key_data(leaf)
-    return leaf.astype(jnp.float32) if leaf.dtype == jnp.bfloat16 else leaf
-
-
-def jitted(schedule):
-    """Schedules run as they do in eager code, also in an optimizer that runs op by op."""
-    function = jax.jit(schedule)
-
-    def rate(count):
-        with jax.disable_jit(False):
-            return function(count)
-
-    return rate
-
-
-OURS, THEIRS = jitted(SCHEDULE), jitted(closure)
-
-
-def assert_same(make_optimizer, dtype, **options):
-    (ours, our_rates), (theirs, their_rates) = (
-        train(make_optimizer(rate), dtype, **options) for rate in (OURS, THEIRS)
-    )
-    chex.assert_trees_all_equal_shapes_and_dtypes(ours, theirs)
-    np.testing.assert_array_equal(our_rates, their_rates)
-    chex.assert_tree_all_finite(ours[0])
-    chex.assert_trees_all_equal(*jax.tree.map(as_comparable, (ours[:2], theirs[:2])))
-    return our_rates
-
-
-def test_the_search_finds_the_optimizers():
-    assert {"sgd", "adam", "adamw", "lion", "lamb", "prodigy", "muon"} <= OPTIMIZERS.keys()
-    assert NUMBER_ONLY | REQUIRED.keys() <= OPTIMIZERS.keys()
-
-
-@DTYPES
-@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
-def test_direct(name, dtype):
-    def make_optimizer(learning_rate):
-        return OPTIMIZERS[name](learning_rate=learning_rate, **REQUIRED.get(name, {}))
-
-    if name in NUMBER_ONLY:
-        for rate in (SCHEDULE, closure):
-            with pytest.raises((TypeError, ValueError)):
-                train(make_optimizer(rate), dtype)
-        return
-    assert_same(make_optimizer, dtype, per_example=name == "dpsgd", needs_more=name != "lbfgs")
-
-
-@DTYPES
-@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
-def test_injected(name, dtype):
-    factory = OPTIMIZERS[name]
-    parameters = inspect.signature(factory).parameters
-    # Everything but the learning rate keeps its own kind of value.
-    static = set(parameters) - {"learning_rate"}
-
-    def make_optimizer(learning_rate):
-        inject = optax.inject_hyperparams(factory, static_args=static)
-        return inject(learning_rate=learning_rate, **REQUIRED.get(name, {}))
-
-    options = {"per_example": name == "dpsgd", "needs_more": name != "lbfgs"}
-    rates = assert_same(make_optimizer, dtype, **options)
-    np.testing.assert_array_equal(rates, np.asarray(RATES, dtype).astype(rates.dtype))
-
-
-COMPOSITIONS = {
+OPTIMIZERS = {
     "chain": lambda rate: optax.chain(optax.clip_by_global_norm(1.0), optax.scale_by_adam(), optax.scale_by_learning_rate(rate)),
     "scale_by_schedule": lambda rate: optax.chain(optax.scale_by_adam(), optax.scale_by_schedule(lambda count: -rate(count))),
     "multi_transform": lambda rate: optax.multi_transform({"w": optax.adam(rate), "b": optax.sgd(0.1)}, {"w": "w", "b": "b"}),
@@ -181,9 +74,132 @@ COMPOSITIONS = {
         learning_rate=rate, b1=lambda count: 0.5 + rate(count), b2=0.9, weight_decay=rate
     ),
 }  # fmt: skip
+for name, factory in FACTORIES.items():
+    # Everything but the learning rate keeps its own kind of value.
+    static = set(inspect.signature(factory).parameters) - {"learning_rate"}
+    injected = optax.inject_hyperparams(factory, static_args=static)
+    more = REQUIRED.get(name, {})
+    for form, make in ((name, factory), (f"{name}, injected", injected)):
+        OPTIMIZERS[form] = lambda rate, make=make, more=more: make(learning_rate=rate, **more)
+TAKING_SCHEDULES = OPTIMIZERS.keys() - NUMBER_ONLY
+
+
+INPUTS = np.random.default_rng(1).normal(size=(8, 4)).astype(np.float32)
+
+
+def init_params(dtype):
+    rng = np.random.default_rng(0)
+    return {"w": jnp.asarray(rng.normal(size=(4, 3)), dtype), "b": jnp.zeros(3, dtype)}
+
+
+def loss_fn(params):
+    outputs = INPUTS.astype(params["w"].dtype) @ params["w"] + params["b"][None]
+    return jnp.mean(jnp.square(outputs - 1).astype(jnp.float32)).astype(params["w"].dtype)
+
+
+value_and_grad = jax.jit(jax.value_and_grad(loss_fn))
+
+
+def make(name, rate):
+    """The functions init and update, with all that any optimizer asks for."""
+    optimizer = optax.with_extra_args_support(OPTIMIZERS[name](rate))
+
+    def update(params, state, value, grads):
+        extra = {"value": value, "grad": grads, "value_fn": loss_fn}
+        if "lbfgs" not in name:
+            extra |= {"loss": value, "obj_fn": loss_fn}
+        if "dpsgd" in name:  # a gradient per example
+            grads = jax.tree.map(lambda g: jnp.stack([g, 2 * g]), grads)
+        return optimizer.update(grads, state, params, **extra)
+
+    return optimizer.init, update
+
+
+# A schedule in a program: one equation, of the type that the schedule returns.
+RATE = Primitive("rate")
+RATE.def_abstract_eval(lambda count, result: result)
+
+
+def program(name, schedule, dtype):
+    """The equations of the first step, without the addresses of objects."""
+
+    def rate(count):
+        return RATE.bind(count, result=jax.make_jaxpr(schedule)(count).out_avals[0])
+
+    def step(params, value, grads):
+        init, update = make(name, rate)
+        return update(params, init(params), value, grads)
+
+    params = init_params(dtype)
+    equations = str(jax.make_jaxpr(step)(params, *value_and_grad(params)))
+    assert " = rate[" in equations
+    return re.sub(r" at 0x\w+", "", equations)
 
 
 @DTYPES
-@pytest.mark.parametrize("name", COMPOSITIONS)
-def test_compositions(name, dtype):
-    assert_same(COMPOSITIONS[name], dtype)
+@pytest.mark.parametrize("name", sorted(TAKING_SCHEDULES))
+def test_the_program_is_the_one_with_a_closure(name, dtype):
+    """But for the rate: the same equations read it, and it is of the same type."""
+    assert program(name, SCHEDULE, dtype) == program(name, closure, dtype)
+
+
+def jitted(schedule):
+    """Schedules run as they do in eager code, also in an optimizer that runs op by op."""
+    function = jax.jit(schedule)
+
+    def rate(count):
+        with jax.disable_jit(False):
+            return function(count)
+
+    return rate
+
+
+def train(name, rate, dtype):
+    """Params and state after all steps, and the injected rates that were used, if any.
+
+    The optimizer runs op by op: which products and sums a compiler fuses depends on what stands
+    beside them, and shows in the last bit.
+    """
+    init, update = make(name, rate)
+    params = init_params(dtype)
+    state, rates = init(params), []
+    for _ in range(STEPS):
+        value, grads = value_and_grad(params)
+        with jax.disable_jit():
+            updates, state = update(params, state, value, grads)
+        rates.append(getattr(state, "hyperparams", {}).get("learning_rate", 0.0))
+        params = optax.apply_updates(params, updates)
+    return (params, state), np.stack(rates)
+
+
+OURS, THEIRS = jitted(SCHEDULE), jitted(closure)
+
+
+def assert_trained_as_with_a_closure(name, dtype):
+    (ours, our_rates), (theirs, their_rates) = (train(name, rate, dtype) for rate in (OURS, THEIRS))
+    chex.assert_trees_all_equal(ours, theirs, strict=True)
+    np.testing.assert_array_equal(our_rates, their_rates)
+    chex.assert_tree_all_finite(ours[0])
+    if "injected" in name:
+        np.testing.assert_array_equal(our_rates, np.asarray(RATES, dtype).astype(our_rates.dtype))
+
+
+@op_by_op
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [("chain", jnp.float32), ("partition", jnp.bfloat16), ("adamw, injected", jnp.bfloat16)],
+)
+def test_some_trainings(name, dtype):
+    assert_trained_as_with_a_closure(name, dtype)
+
+
+def test_the_search_finds_the_optimizers():
+    assert {"sgd", "adam", "adamw", "lion", "lamb", "prodigy", "muon"} <= FACTORIES.keys()
+    assert NUMBER_ONLY | REQUIRED.keys() <= FACTORIES.keys()
+
+
+@pytest.mark.parametrize("name", sorted(NUMBER_ONLY))
+def test_what_takes_a_number_only_refuses_any_schedule(name):
+    for schedule in (SCHEDULE, closure):
+        with pytest.raises((TypeError, ValueError)):
+            train(name, schedule, jnp.float32)

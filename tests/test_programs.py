@@ -13,7 +13,6 @@ import hydra.utils
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pydantic
 import pytest
 from flax import nnx
@@ -43,8 +42,6 @@ class Model(pydantic.BaseModel):
 CONFIGURED = {
     "asdict": lambda: dataclasses.asdict(Config(PLAN))["lr"],
     "astuple": lambda: dataclasses.astuple(Config(PLAN))[0],
-    "deepcopy": lambda: copy.deepcopy(Config(PLAN)).lr,
-    "pickle": lambda: pickle.loads(pickle.dumps(Config(PLAN))).lr,
     "OmegaConf": lambda: OmegaConf.create({"lr": PLAN}, flags={"allow_objects": True}).lr,
     "pydantic": lambda: Model(lr=PLAN).model_dump()["lr"],
     "copy.replace": lambda: Config(PLAN.__replace__(rates=PLAN.rates)).lr,
@@ -55,19 +52,13 @@ CONFIGURED = {
 def test_a_configured_schedule_trains(how):
     schedule = CONFIGURED[how]()
     chex.assert_trees_all_equal(schedule(COUNTS), PLAN(COUNTS))
-    optimizer = optax.sgd(schedule)
-    updates, _ = optimizer.update(jnp.ones(2), optimizer.init(jnp.ones(2)))
-    chex.assert_trees_all_equal(updates, -PLAN(0) * jnp.ones(2))
-
-
-@pytest.mark.parametrize(
-    ("target", "argument"),
-    [("optax.sgd", "learning_rate"), ("optax_stepping.scale_by_stepping", "schedule")],
-)
-def test_hydra_hands_a_schedule_on(target, argument):
-    optimizer = hydra.utils.instantiate({"_target_": target}, **{argument: PLAN})
-    updates, _ = optimizer.update(jnp.ones(2), optimizer.init(jnp.ones(2)))
-    chex.assert_trees_all_equal(updates, -PLAN(0) * jnp.ones(2))
+    for target, argument in (
+        ("optax.sgd", "learning_rate"),
+        ("optax_stepping.scale_by_stepping", "schedule"),
+    ):
+        optimizer = hydra.utils.instantiate({"_target_": target}, **{argument: schedule})
+        updates, _ = optimizer.update(jnp.ones(2), optimizer.init(jnp.ones(2)))
+        chex.assert_trees_all_equal(updates, -PLAN(0) * jnp.ones(2))
 
 
 class Halving(SimpleNamespace):
@@ -112,9 +103,8 @@ TRACES = {
     "jit of shard_map": lambda f: jax.jit(sharded(f))(ONES),
 }
 CASES = set(itertools.product(MADE, TRACES)) - {("replace", "shard_map")}
-CASES -= set(
-    itertools.product(["from_function", "from_table"], list(TRACES)[4:])
-)  # these take long
+# These take long.
+CASES -= set(itertools.product(["from_function", "from_table"], list(TRACES)[4:]))
 
 
 def sharded(function):
@@ -186,11 +176,11 @@ def test_a_function_is_copied_pickled_and_compared():
     assert jax.jit(function)(8) == 0.125
 
 
-@pytest.mark.parametrize("num_stages", [3, 16, 45, 200])
+@pytest.mark.parametrize("num_stages", [3, 45, 200])
 def test_export_with_a_symbolic_number_of_counts(num_stages):
     schedule = o.manual_stepping(range(1, num_stages), np.linspace(1, 2, num_stages))
     counts = jax.ShapeDtypeStruct(export.symbolic_shape("k"), jnp.int32)
     exported = export.export(jax.jit(lambda s, c: s(c)))(schedule, counts)
-    for k in (1, 5, 1000):
+    for k in (1, 1000):
         counts = jnp.arange(k, dtype=jnp.int32)
         chex.assert_trees_all_equal(exported.call(schedule, counts), schedule(counts))

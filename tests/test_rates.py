@@ -7,12 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from oracle import (
-    assert_rates,
-    counts_around,
-    enable_x64,
-    schedules,
-)
+from oracle import assert_rates, counts_around, enable_x64, schedules
 
 from optax_stepping import manual_stepping
 
@@ -42,54 +37,48 @@ CASES = {
 }  # fmt: skip
 
 
-@pytest.fixture(params=CASES, name="case")
-def case_fixture(request):
-    return CASES[request.param]
-
-
-@pytest.fixture(name="counts")
-def counts_fixture(case):
-    return counts_around(np.asarray(case.boundaries).tolist())
-
-
 EVALUATIONS = {
     "one by one": lambda s, counts: np.stack([s(count) for count in counts[:60].tolist()]),
     "one by one, jitted": lambda s, counts: np.stack([jax.jit(s)(count) for count in counts[:60]]),
     "array": lambda s, counts: s(counts),
-    "array, jitted": lambda s, counts: jax.jit(lambda s, counts: s(counts))(s, counts),
+    "array, jitted": jax.jit(lambda s, counts: s(counts)),
     "vmap": lambda s, counts: jax.vmap(s)(counts),
-    "scan": lambda s, counts: jax.lax.scan(lambda s, count: (s, s(count)), s, counts)[1],
+    "scan": jax.jit(lambda s, counts: jax.lax.scan(lambda s, count: (s, s(count)), s, counts)[1]),
     "NumPy": lambda s, counts: s(np.asarray(counts)),
 }
 
 
 @pytest.mark.parametrize("how", EVALUATIONS)
-def test_the_rate_at_every_count_on_every_backend(how, case, counts, backend):
-    schedule = jax.device_put(case, jax.devices(backend)[0])
+@pytest.mark.parametrize("case", CASES)
+def test_the_rate_at_every_count_on_every_backend(how, case, backend):
+    schedule = jax.device_put(CASES[case], jax.devices(backend)[0])
+    counts = counts_around(np.asarray(schedule.boundaries).tolist())
+    # As many of each, so that few programs are compiled.
+    counts += [counts[-1]] * (280 - len(counts))
     rates = EVALUATIONS[how](schedule, jnp.array(counts, jnp.int32))
-    assert_rates(case, counts[: len(rates)], rates)
+    assert_rates(schedule, counts[: len(rates)], rates)
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (0,), (3, 4), (2, 0, 3), (1, 2, 3, 4)])
+@pytest.mark.parametrize("case", ["constant", "mixed", "many"])
 def test_shape_of_counts_is_kept(case, shape):
-    counts = np.arange(np.prod(shape, dtype=int)).reshape(shape)
-    chex.assert_shape(case(jnp.asarray(counts)), shape)
-    chex.assert_shape(case(counts), shape)
-    assert_rates(case, counts, case(counts))
+    schedule, counts = CASES[case], np.arange(np.prod(shape, dtype=int)).reshape(shape)
+    for rates in (schedule(jnp.asarray(counts)), schedule(counts)):
+        chex.assert_shape(rates, shape)
+        assert_rates(schedule, counts, rates)
 
 
+@pytest.mark.parametrize("case", ["constant", "mixed", "huge", "longest ramp", "many"])
 def test_last_rate_holds_for_ever(case):
-    last = case.rates[-1]
+    schedule, last = CASES[case], CASES[case].rates[-1]
     for count in (INT32_MAX, 2**31, 2**40, 2**63, 10**30, float("inf"), 1e300):
-        assert case(count) == last
+        assert schedule(count) == last
     for count in (2.0**31, 3e9, 1e30, np.inf):
-        assert case(jnp.float32(count)) == case(jnp.array([count], jnp.float32))[0] == last
+        assert schedule(jnp.float32(count)) == schedule(jnp.array([count], jnp.float32))[0] == last
 
 
 NORMAL = st.floats(2.0**-100, 2.0**100, width=32)
 RATES = st.one_of(NORMAL, NORMAL.map(lambda rate: -rate), st.just(0.0))
-
-
 STEPS = st.integers(1, 50) | st.integers(1, INT32_MAX)
 SCHEDULES = schedules(STEPS, RATES, sizes=(4, 4))
 
@@ -103,21 +92,19 @@ def test_any_schedule_at_any_count(schedule, counts, data):
 
 
 @given(
-    start=st.integers(0, 2**30),
+    start=st.integers(1, 2**30),
     length=st.one_of(st.integers(1, 300), st.integers(1, 2**30)),
     ends=st.tuples(NORMAL, NORMAL),
     offset=st.integers(0, 2**30),
     count_dtype=st.sampled_from([jnp.int32, jnp.uint32]),
 )
-@example(start=0, length=1, ends=(1.0, 2.0), offset=0, count_dtype=jnp.int32)
-@example(start=1, length=2**30, ends=(1.0, 1e-7), offset=2**30 - 300, count_dtype=jnp.int32)
+@example(start=1, length=1, ends=(1.0, 2.0), offset=0, count_dtype=jnp.int32)
+@example(start=2, length=2**30, ends=(1.0, 1e-7), offset=2**30 - 300, count_dtype=jnp.int32)
 def test_ramps_are_monotone(start, length, ends, offset, count_dtype):
     a, b = ends
-    schedule = manual_stepping(
-        [start + 1, start + 1 + length], [0.0, a, b], interpolate=[False, True]
-    )
-    first = start + 1 + min(offset, length)
-    counts = np.minimum(np.arange(first, first + 256), start + 1 + length)
+    schedule = manual_stepping([start, start + length], [0.0, a, b], interpolate=[False, True])
+    first = start + min(offset, length)
+    counts = np.minimum(np.arange(first, first + 256), start + length)
     rates = np.asarray(schedule(jnp.asarray(counts, count_dtype)))
     steps = np.diff(rates)
     assert (steps >= 0).all() if b >= a else (steps <= 0).all()

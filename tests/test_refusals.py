@@ -48,11 +48,7 @@ SCHEDULES = [
     (0.1, "0.1 of type float; write manual_stepping(boundaries, rates), or state.schedule"), (None, "None"), ([S], "[SteppingSchedule("),
     ((1, 2, 3), "(1, 2, 3) of type tuple"), (optax.constant_schedule(0.1), "<function"), (o.stateful(S), "stateful("),
 ]  # fmt: skip
-NUMBERS = [
-    (DURATION, "dtype timedelta64[ns]"),
-    (KEYS[0], "dtype key<fry>"),
-    (np.longdouble(3), "dtype float"),
-]
+NUMBERS = [(DURATION, "dtype timedelta64[ns]"), (KEYS[0], "dtype key<fry>"), (np.longdouble(3), "dtype float")]  # fmt: skip
 SCALARS = [(np.ones(2, int), "shape (2,)"), (jnp.ones((1, 2)), "shape (1, 2)")]
 LARGE = [(2**31, "2147483648; write at most 2147483647"), (10**400, "1000...000"), (10**5000, "a value that cannot be shown")]  # fmt: skip
 FINITE = [(NAN, "nan"), (INF, "inf"), *LARGE[1:]]
@@ -83,14 +79,11 @@ PLACES = {
         ("schedule", o.describe), ("schedule", lambda x: o.plot(x, 50)), ("schedule", lambda x: o.set_schedule(CHAIN, x)),
     ]),
 }  # fmt: skip
-PLACES["made of numbers that JAX has"] = (
-    NUMBERS,
-    T,
-    PLACES["an integer"][2] + PLACES["a real number"][2],
-)
-PLACES["a scalar"] = SCALARS, V, PLACES["made of numbers that JAX has"][2]
-PLACES["finite"] = FINITE, V, PLACES["a real number"][2]
-PLACES["fit into int32, the type of Optax's step counts"] = LARGE, V, PLACES["an integer"][2]
+WHOLE, REAL = PLACES["an integer"][2], PLACES["a real number"][2]
+PLACES["made of numbers that JAX has"] = NUMBERS, T, WHOLE + REAL
+PLACES["a scalar"] = SCALARS, V, WHOLE + REAL
+PLACES["finite"] = FINITE, V, REAL
+PLACES["fit into int32, the type of Optax's step counts"] = LARGE, V, WHOLE
 
 
 def kinds():

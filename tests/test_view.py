@@ -39,17 +39,10 @@ def test_the_table():
     assert describe(pad(SCHEDULE, 9), np.int64(4000)) == TABLE
     for table in (describe(SCHEDULE), describe(SCHEDULE, 3000).partition("\nLooks")[0]):
         assert table.splitlines()[-1].split() == ["4", "3000", "-", "-", "0.005"]
-    assert describe(manual_stepping([], [0.1])).splitlines()[1].split() == [
-        "0",
-        "0",
-        "-",
-        "-",
-        "0.1",
-    ]
-    wrong = SCHEDULE.replace(
-        boundaries=[500, 400, 2000, 3000]
-    )  # a stage that ends before it starts
-    assert describe(wrong).splitlines()[2].split() == ["1", "500", "400", "0", "0.1"]
+    constant = describe(manual_stepping([], [0.1])).splitlines()[1]
+    assert constant.split() == ["0", "0", "-", "-", "0.1"]
+    backwards = SCHEDULE.replace(boundaries=[500, 400, 2000, 3000])
+    assert describe(backwards).splitlines()[2].split() == ["1", "500", "400", "0", "0.1"]
 
 
 @pytest.mark.parametrize(

@@ -26,9 +26,8 @@ def evaluate(schedule, count):
 def functions_for(platform, arguments):
     """The functions of the exported module, without locations."""
     module = export.export(jax.jit(evaluate), platforms=(platform,))(*arguments).mlir_module()
-    return re.sub(r" ?loc\([^()]*\)|^#loc.*$", "", module, flags=re.MULTILINE).split("func.func")[
-        1:
-    ]
+    _, *functions = re.sub(r"(?m) ?loc\([^()]*\)|^#loc.*$", "", module).split("func.func")
+    return functions
 
 
 @pytest.mark.parametrize("case", ARGUMENTS)

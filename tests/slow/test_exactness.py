@@ -3,14 +3,13 @@
 PAIRS=10000000 python -m pytest tests/slow/test_exactness.py makes it ten million.
 """
 
-import bisect
 import os
-from fractions import Fraction
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from oracle import enable_x64
+from oracle import assert_rates, enable_x64
+from test_bits import compare_modes
 
 from optax_stepping import manual_stepping
 
@@ -61,39 +60,10 @@ def random_counts(rng, boundaries, dtype):
     return np.sort(np.clip(counts, low, high)).astype(dtype)
 
 
-def check(boundaries, rates, ramps, counts, actual):
-    """Every rate against the definition; gives the largest error of a ramp, in ulp."""
-    dtype, worst = rates.dtype.type, 0.0
-    tiny = float(np.finfo(dtype).tiny)
-    exact_rates = [Fraction(float(rate)) for rate in rates]
-    before = None
-    for count, rate in zip(np.maximum(counts, 0).astype(np.int64).tolist(), actual, strict=True):
-        stage = bisect.bisect_right(boundaries, count)
-        start = boundaries[stage - 1] if stage else 0
-        held = stage == len(boundaries) or not ramps[stage]
-        if held or count == start:
-            assert rate.tobytes() == rates[stage].tobytes(), (count, rate, rates[stage])
-        else:
-            first, target = exact_rates[stage : stage + 2]
-            share = Fraction(count - start, boundaries[stage] - start)
-            exact = first + (target - first) * share
-            low, high = min(first, target), max(first, target)
-            value = Fraction(float(rate))
-            assert low <= value <= high, (count, rate)
-            scale = max(-low, high) if low < 0 < high else abs(exact)
-            if abs(exact) < tiny:
-                # Flushed to zero by most processors.
-                assert abs(value - exact) <= tiny, (count, rate)
-            else:
-                unit = Fraction(float(np.spacing(dtype(float(scale)))))
-                worst = max(worst, float(abs(value - exact) / unit))
-            if before and before[0] == stage:
-                rising = target >= first
-                assert (value >= before[1]) if rising else (value <= before[1]), (count, rate)
-            before = stage, value
-            continue
-        before = None
-    return worst
+def assert_monotone(boundaries, rates, counts, actual):
+    stages = np.searchsorted(boundaries, counts.astype(float).clip(0), side="right")
+    directions = np.sign(np.diff(rates, append=rates[-1]))[stages[1:]]
+    assert (np.diff(actual) * directions >= 0)[stages[1:] == stages[:-1]].all()
 
 
 @pytest.mark.parametrize(("dtype", "pairs"), [(np.float32, PAIRS), (np.float64, PAIRS // 5)])
@@ -109,6 +79,10 @@ def test_random_pairs(dtype, pairs):
             schedule = manual_stepping(boundaries, rates, interpolate=ramps)
             actual = np.asarray(schedule(counts))
             assert actual.dtype == dtype
-            worst = max(worst, check(boundaries, rates, ramps, counts, actual))
+            worst = max(worst, assert_rates(schedule, counts, actual, np.finfo(dtype).tiny))
+            assert_monotone(boundaries, rates, counts, actual)
     print(f"{pairs:,} pairs of {dtype.__name__}: worst ramp {worst:.2f} ulp")
-    assert worst <= 4
+
+
+def test_the_same_bits_of_every_schedule_in_every_mode(backend):
+    compare_modes(backend, every=1)

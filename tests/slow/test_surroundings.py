@@ -2,6 +2,7 @@
 
 import ast
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import chex
@@ -21,27 +22,18 @@ SCHEDULE = manual_stepping([10, 25, 60], [0.1, 0.05, 0.01, 0.005], warmup_steps=
 
 def test_sixteen_threads_at_once():
     """Each with a schedule and a number of stages of its own, so that all of them trace."""
-    failures, start = [], threading.Barrier(16)
+    start, counts = threading.Barrier(16), np.arange(60)
 
     def work(i):
-        try:
-            schedule = manual_stepping(
-                [7 * (k + 1) for k in range(i + 1)], [1 / (k + 1 + i) for k in range(i + 2)], True
-            )
-            start.wait()
-            counts = np.arange(60)
-            assert_rates(schedule, counts, schedule(counts))
-            assert_rates(schedule, counts, [schedule(int(count)) for count in counts])
-            assert_rates(schedule, counts, jax.jit(jax.vmap(schedule))(jnp.arange(60)))
-        except BaseException as failure:
-            failures.append(failure)
+        start.wait()
+        rates = [1 / (k + 1 + i) for k in range(i + 2)]
+        schedule = manual_stepping(range(7, 7 * i + 8, 7), rates, warmup=True)
+        assert_rates(schedule, counts, schedule(counts))
+        assert_rates(schedule, counts, [schedule(int(count)) for count in counts])
+        assert_rates(schedule, counts, jax.jit(jax.vmap(schedule))(jnp.arange(60)))
 
-    threads = [threading.Thread(target=work, args=(i,)) for i in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not failures
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(work, range(16)))
 
 
 def test_a_jitted_step_transfers_nothing():
