@@ -22,8 +22,7 @@ from optax_stepping._arguments import (
 )
 from optax_stepping._schedule import SteppingSchedule, make_schedule
 from optax_stepping._stack import pad
-from optax_stepping._stages import Stages, to_stages
-from optax_stepping._straight import gaps, straight_stretches
+from optax_stepping._stages import Stages, gaps, straight_stretches, to_stages
 
 EXAMPLE = "[0.1, 0.1, 0.05]"
 MOST_STEPS = 256  # that are neither held nor straight, and are kept as a stage each
@@ -112,19 +111,19 @@ def find_stages(
     ``single`` are the rates in the precision in force, which ramps have to fit, too. Held rates
     of the table are replaced by what ``own_rates`` returns for the middle of their stages.
     """
-    dtype, largest = np.finfo(jnp.result_type(float)), np.abs(rates).max()
-    if largest > dtype.max:
-        got = f"{largest:.3g} at count {np.abs(rates).argmax()}"
-        raise bad_value("rates", f"be at most {dtype.max:.3g}", got, "write smaller ones")
-    single = rates if single is None else single
-    stretches = straight_stretches(rates)
+    dtype = np.finfo(jnp.result_type(float))
+    for count in np.flatnonzero(~(np.abs(rates) <= dtype.max))[:1]:
+        got = f"{rates[count]} at count {count}"
+        must = f"be finite and at most {dtype.max:.3g}"
+        raise bad_value("rates", must, got, "write a number such as 0.1")
+    single = (rates if single is None else single).astype(dtype.dtype)
+    largest, stretches = np.abs(rates).max(), straight_stretches(rates)
     curves = gaps(stretches, 0, len(rates) - 1)
 
     def stages_within(tolerance: float | None) -> Stages:
         # Rounding of rates and of ramps may add to the error.
-        error = None if tolerance is None else (tolerance - 4 * dtype.eps) * largest
-        stages = to_stages(rates, single, stretches, error)
-        return stages._replace(rates=stages.rates.astype(dtype.dtype)).merged()
+        error = 0.0 if tolerance is None else (tolerance - 4 * dtype.eps) * largest
+        return to_stages(rates, single, stretches, error)
 
     stages = stages_within(tolerance)
     steps = np.count_nonzero(~np.isin(stages.starts, stretches))
@@ -150,13 +149,11 @@ def find_stages(
     starts, values, ramps = stages
     schedule = make_schedule(starts[1:].astype(np.int32), values, ramps[:-1])
     if tolerance is not None and curves:
-        _check_errors(schedule, rates, single, tolerance * largest)
+        _check(schedule, rates, single, tolerance * largest)
     return schedule if num_stages is None else pad(schedule, num_stages)
 
 
-def _check_errors(
-    schedule: SteppingSchedule, rates: ndarray, single: ndarray, error: float
-) -> None:
+def _check(schedule: SteppingSchedule, rates: ndarray, single: ndarray, error: float) -> None:
     """Compares the schedule with the table at every count."""
     # Padded to a power of two and in chunks, so that few programs are compiled.
     padded = pad(schedule, max(16, 1 << (schedule.rates.size - 1).bit_length()))
@@ -190,7 +187,4 @@ def _checked(rates: Any) -> ndarray:
             rate if type(rate) is float else real(f"rates[{count}]", rate, "0.1")
             for count, rate in enumerate(table)
         ]
-    table = np.array(table, float)
-    for count in np.flatnonzero(~np.isfinite(table))[:1]:
-        raise bad_value("rates", "be finite", f"{table[count]} at count {count}", "write 0.0, say")
-    return table
+    return np.array(table, float)
