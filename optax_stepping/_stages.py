@@ -15,8 +15,8 @@ DOUBLE, SINGLE = 2.0**-49, 2.0**-21
 def straight_stretches(rates: ndarray) -> list[tuple[int, int]]:
     """The first and last counts of every straight stretch, in order; two may share an end.
 
-    First come held stretches, then lines. Those that are found leave gaps between them. If the
-    rates in a gap are smaller, their rounding is, too, so it is searched again.
+    First come held stretches, then lines in the gaps between them. What is found splits a gap into
+    smaller ones, which are searched again: their largest rate, and so their noise, may be smaller.
     """
     noise, found = _noise(rates), []
     for search in (_held, _lines):
@@ -25,8 +25,8 @@ def straight_stretches(rates: ndarray) -> list[tuple[int, int]]:
             start, end = left.pop()
             part = rates[start : end + 1]
             new = [(start + a, start + b) for a, b in search(part, noise * np.abs(part).max())]
-            left += gaps(new, start, end) if new else []
             found += new
+            left += gaps(new, start, end) if new else []
     return sorted(found)
 
 
@@ -47,9 +47,11 @@ def _noise(rates: ndarray) -> float:
 
 
 def _held(rates: ndarray, noise: float) -> list[tuple[int, int]]:
-    """Stretches of rates that are equal to the bit, with sharp ends: the rates leave them at once,
-    or at least within twice their length, by much more than the noise. A curve has equal rates,
-    too, where it is flat, but leaves them slowly. A long stretch may end in any way.
+    """Stretches of two or more rates that are equal to the bit.
+
+    Their ends are sharp: the next rate, or one at twice as many counts, differs by much more than
+    the noise. A flat curve has equal rates, too, but leaves them slowly. A stretch of more than 16
+    counts and 1/128 of the gap may end in any way, and so may any stretch where the gap ends.
     """
     ends, size = np.flatnonzero(np.diff(rates)), len(rates)
     first, last = np.append(0, ends + 1), np.append(ends, size - 1)
@@ -66,18 +68,17 @@ def _held(rates: ndarray, noise: float) -> list[tuple[int, int]]:
 
 
 def _lines(rates: ndarray, noise: float) -> list[tuple[int, int]]:
-    """Stretches that are straight up to noise. From step to step they may drift, as recursions do.
+    """Stretches of three or more rates that are straight up to noise.
 
-    - Each is as long as possible: first forwards, then, if that did not start at an end, backwards.
-    - Its ends are sharp: within an eighth of its length beyond, the rates leave its line by much
-      more than the noise. A curve that looks straight for a while has no such ends. Next to another
-      stretch, and at an end of the table, it may end in any way.
-    - If it has less than six counts, it is next to one: curves are straight for so long where they
-      turn.
+    - A line is as long as possible: it grows forwards, and then backwards, unless it began at a
+      sharp end. From step to step it may drift a little, as recursions do.
+    - Its ends are sharp: within an eighth of its length beyond, the rates leave it by much more
+      than the noise. A curve that looks straight for a while has no such ends. Where another line
+      or the gap ends, it may end in any way.
+    - A line of less than six counts is next to one of those ends: a curve that turns is straight
+      for so long.
     """
-    size, off = len(rates), noise / 2
-    drift = DOUBLE / 4 * np.abs(rates).max()
-    unbent = np.abs(np.diff(rates, 2)) <= 4 * (off + drift)
+    size, off, drift = len(rates), noise / 2, DOUBLE / 4 * np.abs(rates).max()
     # Items of these are Python floats, and slices of them views.
     floor, roof, rate = (rates - off).data, (rates + off).data, rates.data
     found, before, reached = [], 0, 0
@@ -98,7 +99,8 @@ def _lines(rates: ndarray, noise: float) -> list[tuple[int, int]]:
         off_line = (abs(rate[last] + slope * (c - last) - rate[c]) for c in beyond)
         return not beyond or any(off > 4 * noise for off in off_line)
 
-    # Most counts of most curves are next to a bend.
+    # Where the next count bends by more, no line goes on: most counts of most curves.
+    unbent = np.abs(np.diff(rates, 2)) <= 4 * (off + drift)
     for first in np.flatnonzero(unbent).tolist():
         if first >= reached:
             reached = last = reach(first, size - 1)
@@ -148,9 +150,9 @@ class Stages(NamedTuple):
 def to_stages(
     rates: ndarray, single: ndarray, stretches: list[tuple[int, int]], error: float
 ) -> Stages:
-    """At first each count is a stage. Then a ramp takes the place of each stretch, and ramps within
-    ``error`` of both tables that of curves, unless as few steps are exact. An ``error`` of 0 leaves
-    the steps.
+    """At first each count is a stage. Then each stretch becomes one, and each curve, between the
+    stretches, as few ramps as are within ``error`` of both tables; or its steps stay, if these are
+    as few, or if ``error`` is 0.
 
     Ramps are exact at both ends of a curve and at its corners, and stay within the range of the
     rates between those.
@@ -173,11 +175,12 @@ def to_stages(
 
 def _between_corners(rates: ndarray, first: int, last: int) -> Iterator[tuple[int, int]]:
     """The ends of the parts of a curve. At corners and jumps, it bends much more than two counts
-    before and after.
+    before and after, and than rounding does.
     """
-    bends = np.pad(np.abs(np.diff(rates[first : last + 1], 2)), 3)
-    around, noise = np.maximum(bends[:-4], bends[4:]), np.abs(rates[first : last + 1]).max()
-    corners = first + np.flatnonzero(bends[2:-2] > np.maximum(8 * around, 4 * SINGLE * noise))
+    curve = rates[first : last + 1]
+    bends = np.pad(np.abs(np.diff(curve, 2)), 3)
+    least = np.maximum(8 * np.maximum(bends[:-4], bends[4:]), 4 * SINGLE * np.abs(curve).max())
+    corners = first + np.flatnonzero(bends[2:-2] > least)
     return itertools.pairwise([first, *corners.tolist(), last])
 
 

@@ -1,8 +1,7 @@
 """A table of rates as a schedule: its straight stretches as stages, its curves as ramps."""
 
-import contextlib
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -80,7 +79,8 @@ def from_table(
       [373, 852, 1000]
     """
     check_options(tolerance, num_stages)
-    with concrete():
+    # JAX computes at once, inside transformations too, and may transfer arrays.
+    with jax.ensure_compile_time_eval(), jax.transfer_guard("allow"):
         return find_stages(_checked(rates), tolerance, num_stages)
 
 
@@ -89,13 +89,6 @@ def check_options(tolerance: Any, num_stages: Any) -> None:
         raise bad_value("tolerance", "be at least 1e-6", tolerance, "write 1e-3")
     if num_stages is not None:
         integer("num_stages", num_stages, low=1, example="16")
-
-
-@contextlib.contextmanager
-def concrete() -> Iterator[None]:
-    """Here JAX computes at once, inside transformations too, and may transfer arrays."""
-    with jax.ensure_compile_time_eval(), jax.transfer_guard("allow"):
-        yield
 
 
 def find_stages(
@@ -113,8 +106,7 @@ def find_stages(
     """
     dtype = np.finfo(jnp.result_type(float))
     for count in np.flatnonzero(~(np.abs(rates) <= dtype.max))[:1]:
-        got = f"{rates[count]} at count {count}"
-        must = f"be finite and at most {dtype.max:.3g}"
+        must, got = f"be finite and at most {dtype.max:.3g}", f"{rates[count]} at count {count}"
         raise bad_value("rates", must, got, "write a number such as 0.1")
     single = (rates if single is None else single).astype(dtype.dtype)
     largest, stretches = np.abs(rates).max(), straight_stretches(rates)
@@ -140,14 +132,13 @@ def find_stages(
         middles = (stages.starts + np.append(stages.starts[1:], len(rates))) // 2
         stages.rates[exact] = own_rates(middles[exact].tolist())
         stages = stages.merged()
-    number = len(stages.starts)
-    if num_stages is not None and num_stages < number:
+    if num_stages is not None and num_stages < (number := len(stages.starts)):
         at = bisect_left(TOLERANCES, -num_stages, key=lambda t: -len(stages_within(t).starts))
         other = f" or tolerance={TOLERANCES[at]:g}" if at < len(TOLERANCES) else ""
         write = f"write num_stages={number}{other}"
         raise bad_value("num_stages", f"be at least {number} for these rates", num_stages, write)
-    starts, values, ramps = stages
-    schedule = make_schedule(starts[1:].astype(np.int32), values, ramps[:-1])
+    boundaries = stages.starts[1:].astype(np.int32)
+    schedule = make_schedule(boundaries, stages.rates, stages.ramps[:-1])
     if tolerance is not None and curves:
         _check(schedule, rates, single, tolerance * largest)
     return schedule if num_stages is None else pad(schedule, num_stages)
