@@ -15,7 +15,7 @@ import numpy as np
 
 from optax_stepping._arguments import bad_kind, bad_value, integer, is_real, is_traced, shown
 from optax_stepping._schedule import SteppingSchedule
-from optax_stepping._table import check_options, concrete, find_stages
+from optax_stepping._table import check_options, find_stages
 
 WRITE = "write a function from one count, an int, to one rate"
 
@@ -72,31 +72,33 @@ def from_function(
     check_options(tolerance, num_stages)
     if not callable(function):
         raise bad_kind("function", "be callable", shown(function), WRITE)
-    with concrete():
-        rates, mapped = _table(function, total_steps)
+    # JAX computes at once, inside transformations too, and may transfer arrays.
+    with jax.ensure_compile_time_eval(), jax.transfer_guard("allow"):
+        rates = _table(function, total_steps)
         if jnp.result_type(float) == rates.dtype:
             return find_stages(rates, tolerance, num_stages)
-        single = None
-        if mapped and tolerance is not None:
-            found = np.asarray(jax.vmap(function)(np.arange(total_steps)), float)
-            single = found if _agrees(function, found, 1e-6) else None
+        single = None if tolerance is None else _mapped(function, total_steps)
         own_rates = functools.partial(_one_by_one, function)
         return find_stages(rates, tolerance, num_stages, single=single, own_rates=own_rates)
 
 
-def _table(function: Callable[[Any], Any], total_steps: int) -> tuple[np.ndarray, bool]:
-    """The rates at all counts, and whether ``vmap`` gave them. In double precision, unless the
-    function then returns other rates.
-    """
+def _table(function: Callable[[Any], Any], total_steps: int) -> np.ndarray:
+    """The rates at all counts. In double precision, unless the function then returns others."""
     with contextlib.suppress(TypeError, ValueError):
         with _double_precision():
-            found = _rates(function, total_steps)
-        if _agrees(function, found[0], 1e-4):
-            return found
+            rates = _rates(function, total_steps)
+        if _agrees(function, rates, 1e-4):
+            return rates
     return _rates(function, total_steps)
 
 
-def _rates(function: Callable[[Any], Any], total_steps: int) -> tuple[np.ndarray, bool]:
+def _rates(function: Callable[[Any], Any], total_steps: int) -> np.ndarray:
+    rates = _mapped(function, total_steps)
+    return _one_by_one(function, range(total_steps)) if rates is None else rates
+
+
+def _mapped(function: Callable[[Any], Any], total_steps: int) -> np.ndarray | None:
+    """The rates that ``vmap`` gives, if it gives any and the function itself returns the same."""
     found: Any = None
     with contextlib.suppress(Exception):  # whatever a function raises that takes no tracers
         found = jax.vmap(function)(np.arange(total_steps))
@@ -104,8 +106,8 @@ def _rates(function: Callable[[Any], Any], total_steps: int) -> tuple[np.ndarray
     if is_known and found.shape == (total_steps,) and is_real(found.dtype):
         rates = np.asarray(found, float)
         if _agrees(function, rates, 1e-6):
-            return rates, True
-    return _one_by_one(function, range(total_steps)), False
+            return rates
+    return None
 
 
 def _one_by_one(function: Callable[[Any], Any], counts: Sequence[int]) -> np.ndarray:

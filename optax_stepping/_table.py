@@ -1,8 +1,7 @@
 """A table of rates as a schedule: its straight stretches as stages, its curves as ramps."""
 
-import contextlib
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -13,17 +12,16 @@ from numpy import ndarray
 from optax_stepping._arguments import (
     bad_value,
     check_array,
+    check_known,
     integer,
     is_real,
-    is_traced,
     real,
     sequence,
     shown,
 )
 from optax_stepping._schedule import SteppingSchedule, make_schedule
 from optax_stepping._stack import pad
-from optax_stepping._stages import Stages, curves_between, to_stages
-from optax_stepping._straight import straight_stretches
+from optax_stepping._stages import Stages, gaps, straight_stretches, to_stages
 
 EXAMPLE = "[0.1, 0.1, 0.05]"
 MOST_STEPS = 256  # that are neither held nor straight, and are kept as a stage each
@@ -81,7 +79,8 @@ def from_table(
       [373, 852, 1000]
     """
     check_options(tolerance, num_stages)
-    with concrete():
+    # JAX computes at once, inside transformations too, and may transfer arrays.
+    with jax.ensure_compile_time_eval(), jax.transfer_guard("allow"):
         return find_stages(_checked(rates), tolerance, num_stages)
 
 
@@ -90,13 +89,6 @@ def check_options(tolerance: Any, num_stages: Any) -> None:
         raise bad_value("tolerance", "be at least 1e-6", tolerance, "write 1e-3")
     if num_stages is not None:
         integer("num_stages", num_stages, low=1, example="16")
-
-
-@contextlib.contextmanager
-def concrete() -> Iterator[None]:
-    """Here JAX computes at once, inside transformations too, and may transfer arrays."""
-    with jax.ensure_compile_time_eval(), jax.transfer_guard("allow"):
-        yield
 
 
 def find_stages(
@@ -112,25 +104,23 @@ def find_stages(
     ``single`` are the rates in the precision in force, which ramps have to fit, too. Held rates
     of the table are replaced by what ``own_rates`` returns for the middle of their stages.
     """
-    dtype, largest = np.finfo(jnp.result_type(float)), np.abs(rates).max()
-    if largest > dtype.max:
-        got = f"{largest:.3g} at count {np.abs(rates).argmax()}"
-        raise bad_value("rates", f"be at most {dtype.max:.3g}", got, "write smaller ones")
-    single = rates if single is None else single
-    stretches = straight_stretches(rates)
+    dtype = np.finfo(jnp.result_type(float))
+    for count in np.flatnonzero(~(np.abs(rates) <= dtype.max))[:1]:
+        must, got = f"be finite and at most {dtype.max:.3g}", f"{rates[count]} at count {count}"
+        raise bad_value("rates", must, got, "write a number such as 0.1")
+    single = (rates if single is None else single).astype(dtype.dtype)
+    largest, stretches = np.abs(rates).max(), straight_stretches(rates)
+    curves = gaps(stretches, 0, len(rates) - 1)
 
     def stages_within(tolerance: float | None) -> Stages:
         # Rounding of rates and of ramps may add to the error.
-        error = None if tolerance is None else (tolerance - 4 * dtype.eps) * largest
-        stages = to_stages(rates, single, stretches, error)
-        return stages._replace(rates=stages.rates.astype(dtype.dtype)).merged()
+        error = 0.0 if tolerance is None else (tolerance - 4 * dtype.eps) * largest
+        return to_stages(rates, single, stretches, error)
 
     stages = stages_within(tolerance)
-    curves = curves_between(stretches, len(rates))
-    steps = sum(np.count_nonzero((a < stages.starts) & (stages.starts < b)) for a, b in curves)
+    steps = np.count_nonzero(~np.isin(stages.starts, stretches))
     if tolerance is None and steps > MOST_STEPS:
         first, last = max(curves, key=lambda curve: curve[1] - curve[0])
-        first, last = max(first, 0), min(last, len(rates) - 1)
         got = f"a curve from step {first} to step {last}"
         got += f", and {len(curves) - 1} more" if len(curves) > 1 else ""
         ramps = len(stages_within(1e-3).starts) - (len(stages.starts) - steps)
@@ -142,64 +132,50 @@ def find_stages(
         middles = (stages.starts + np.append(stages.starts[1:], len(rates))) // 2
         stages.rates[exact] = own_rates(middles[exact].tolist())
         stages = stages.merged()
-    number = len(stages.starts)
-    if num_stages is not None and num_stages < number:
+    if num_stages is not None and num_stages < (number := len(stages.starts)):
         at = bisect_left(TOLERANCES, -num_stages, key=lambda t: -len(stages_within(t).starts))
         other = f" or tolerance={TOLERANCES[at]:g}" if at < len(TOLERANCES) else ""
         write = f"write num_stages={number}{other}"
         raise bad_value("num_stages", f"be at least {number} for these rates", num_stages, write)
-    starts, values, ramps = stages
-    schedule = make_schedule(starts[1:].astype(np.int32), values, ramps[:-1])
+    boundaries = stages.starts[1:].astype(np.int32)
+    schedule = make_schedule(boundaries, stages.rates, stages.ramps[:-1])
     if tolerance is not None and curves:
-        _check_errors(schedule, rates, single, tolerance * largest)
+        _check(schedule, rates, single, tolerance * largest)
     return schedule if num_stages is None else pad(schedule, num_stages)
 
 
-def _check_errors(
-    schedule: SteppingSchedule, rates: ndarray, single: ndarray, error: float
-) -> None:
+def _check(schedule: SteppingSchedule, rates: ndarray, single: ndarray, error: float) -> None:
     """Compares the schedule with the table at every count."""
-    # Padded to a power of two, so that few programs are compiled.
+    # Padded to a power of two and in chunks, so that few programs are compiled.
     padded = pad(schedule, max(16, 1 << (schedule.rates.size - 1).bit_length()))
-    for start in range(0, len(rates), CHUNK):
-        counts = np.minimum(np.arange(start, start + CHUNK), len(rates) - 1)
-        found = np.asarray(padded(counts), float)
-        off = np.maximum(np.abs(found - rates[counts]), np.abs(found - single[counts]))
-        if not off.max() <= error:
-            worst = counts[off.argmax()]
-            raise bad_value(
-                "tolerance",
-                "be larger, as the rates depend on the precision",
-                f"{rates[worst]} and {single[worst]} at count {worst}",
-                f"write tolerance={1.1 * off.max() / np.abs(rates).max():.2g}",
-            )
+    chunks = [padded(np.arange(c, c + CHUNK)) for c in range(0, len(rates), CHUNK)]
+    found = np.concatenate(chunks)[: len(rates)].astype(float)
+    off = np.maximum(np.abs(found - rates), np.abs(found - single))
+    if not off.max() <= error:
+        worst = off.argmax()
+        got = f"{rates[worst]} and {single[worst]} at count {worst}"
+        write = f"write tolerance={1.1 * off.max() / np.abs(rates).max():.2g}"
+        raise bad_value("tolerance", "be larger, as the rates depend on the precision", got, write)
 
 
 def _checked(rates: Any) -> ndarray:
     """The table in double precision."""
     if isinstance(rates, ndarray | np.generic | jax.Array):
         check_array("rates", rates, EXAMPLE)
-    known: Any = rates
-    if not hasattr(rates, "__array__"):
-        known = [
-            rate
-            if type(rate) in (int, float) or is_traced(rate)
-            else real(f"rates[{count}]", rate, "0.1")
-            for count, rate in enumerate(sequence("rates", rates, EXAMPLE))
-        ]
+    is_array = hasattr(rates, "__array__")
+    entries = [rates] if is_array else sequence("rates", rates, EXAMPLE)
+    write = "convert them outside jit for a peak of 1, and multiply the schedule"
+    check_known("rates", "be known", rates, entries, write)
     try:
-        table = np.asarray(known)
-    except jax.errors.JAXTypeError:
-        write = "convert them outside jit for a peak of 1, and multiply the schedule"
-        raise bad_value("rates", "be known", f"the traced {shown(rates)}", write) from None
+        table = np.asarray(rates) if is_array else np.fromiter(entries, object)
     except (TypeError, ValueError):
         raise bad_value("rates", "be one number a step", shown(rates), f"write {EXAMPLE}") from None
     if table.ndim != 1 or not table.size:
         must, got = "be one-dimensional and not empty", f"shape {table.shape}"
         raise bad_value("rates", must, got, f"write a list such as {EXAMPLE}")
     if not is_real(table.dtype):
-        table = np.array([real(f"rates[{i}]", rate, "0.1") for i, rate in enumerate(known)], float)
-    table = table.astype(float)
-    for count in np.flatnonzero(~np.isfinite(table))[:1]:
-        raise bad_value("rates", "be finite", f"{table[count]} at count {count}", "write 0.0, say")
-    return table
+        table = [
+            rate if type(rate) is float else real(f"rates[{count}]", rate, "0.1")
+            for count, rate in enumerate(table)
+        ]
+    return np.array(table, float)
