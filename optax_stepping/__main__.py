@@ -2,18 +2,11 @@
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from optax_stepping import (
-    SteppingSchedule,
-    __version__,
-    describe,
-    interop,
-    manual_stepping,
-    plot,
-)
+from optax_stepping import SteppingSchedule, __version__, describe, interop, manual_stepping, plot
 from optax_stepping._extras import import_extra
 from optax_stepping.interop._detectron2 import read_solver
 from optax_stepping.interop._pipeline_config import read_config
@@ -48,48 +41,23 @@ def _make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"optax-stepping {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="command", parser_class=_Parser)
     show = commands.add_parser("show", help="print and draw the stages of a schedule")
-    show.add_argument(
-        "--boundaries",
-        type=_numbers,
-        metavar="1000,2000",
-        help="steps at which the rate changes ('' for a constant)",
+
+    def add(name: str, what: str, metavar: str, kind: Callable[[str], object]) -> None:
+        show.add_argument(name, help=what, metavar=metavar, type=kind)
+
+    add(
+        "--boundaries", "steps at which the rate changes ('' for a constant)", "1000,2000", _numbers
     )
-    show.add_argument(
-        "--rates", type=_numbers, metavar="0.1,0.01,0.001", help="one rate more than boundaries"
-    )
+    add("--rates", "one rate more than boundaries", "0.1,0.01,0.001", _numbers)
     show.add_argument("--warmup", action="store_true", help="ramp from the 1st to the 2nd rate")
-    show.add_argument(
-        "--warmup-steps", type=float, metavar="N", help="ramp to the first rate over N steps"
-    )
-    show.add_argument(
-        "--warmup-init-value",
-        type=float,
-        metavar="RATE",
-        help="where the ramp of --warmup-steps starts (default 0)",
-    )
+    add("--warmup-steps", "ramp to the first rate over N steps", "N", float)
+    add("--warmup-init-value", "where that ramp starts (default: 0)", "RATE", float)
     show.add_argument("--interpolate", action="store_true", help="ramp in every stage")
-    show.add_argument(
-        "--pipeline-config",
-        metavar="FILE",
-        type=Path,
-        help="read the schedule of a TF Object Detection API config",
-    )
-    show.add_argument(
-        "--detectron2", metavar="FILE", type=Path, help="read the schedule of a Detectron2 config"
-    )
-    show.add_argument(
-        "--tolerance",
-        type=float,
-        metavar="1e-3",
-        help="largest error of a config's curves, relative to the largest rate",
-    )
-    show.add_argument(
-        "--total-steps",
-        type=_positive,
-        metavar="N",
-        help="the length of training (default: the config's)",
-    )
-    show.add_argument("--png", type=_png_file, metavar="FILE", help="draw the schedule into FILE")
+    add("--pipeline-config", "the schedule of a TF Object Detection API config", "FILE", Path)
+    add("--detectron2", "the schedule of a Detectron2 config", "FILE", Path)
+    add("--tolerance", "largest error of its curves, relative to the largest rate", "1e-3", float)
+    add("--total-steps", "the length of training (default: the config's)", "N", _positive)
+    add("--png", "draw the schedule into FILE", "FILE", _png_file)
     return parser
 
 

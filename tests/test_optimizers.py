@@ -1,7 +1,7 @@
 """In every Optax optimizer, alone, injected and composed, a schedule does what a closure does.
 
 The whole program of a step is compared for all of them here. Trainings take long, op by op: a few
-are here, tests/slow/test_optimizers.py has the others.
+are here, tests/slow/test_every_optimizer.py has the others.
 """
 
 import inspect
