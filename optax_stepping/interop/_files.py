@@ -31,7 +31,7 @@ def read_yaml(config: str | os.PathLike[str], remedy: str, bases: int = 0) -> di
     is_text = isinstance(config, str) and ("\n" in config or ": " in config)
     path = None if is_text else Path(os.path.expanduser(config))
     where = f"cfg: {'the text' if path is None else repr(str(path))}"
-    text = read_text("cfg", str(config) if path is None else path, remedy)
+    text = read_text("cfg", path or str(config), remedy)
     yaml = import_extra("yaml", extra="detectron2")
     # Detectron2's own files compute anchors by tags that run code. Here, these stay text.
     loader = type("Loader", (yaml.SafeLoader,), {})
