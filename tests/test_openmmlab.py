@@ -91,7 +91,7 @@ NO_END = r"total_steps must be given, as .* got None; write"
 REFUSALS = [
     ("a", {}, T, r"param_scheduler must be a list, .*, got 'a' .* such as \[dict\(type='Multi"),
     ([3], {}, T, r"param_scheduler\[0\] must be a dict, got 3"),
-    ({"d": [], 3: []}, {}, V, r"param_scheduler\[0\] has no 'type', only \['d', 3\] .*\[one of them\]"),
+    ({"d": [], 3: []}, {}, V, r"param_scheduler\[0\] must have a 'type', got \['d', 3\] .*\[one of them\]"),
     ({"type": "FooLR"}, {}, V, r"\[0\]: type must be one of ConstantLR, .* got 'FooLR'.*from_table\(rates, t"),
     ({"type": "Step"}, {}, V, r"type must be one of .* got 'Step'"),
     ({"type": 3}, {}, V, r"type must be one of .* got '3'"),

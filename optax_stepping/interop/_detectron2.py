@@ -143,9 +143,7 @@ def _checked(key: str, value: Any) -> Any:
     """A value of the kind of its default. YAML leaves tuples and numbers such as 1e-3 strings."""
     name, default = f"cfg: {key}", _DEFAULTS[key]
     if key in _CHOICES:
-        if value not in _CHOICES[key]:
-            must = f"be one of {', '.join(_CHOICES[key])}"
-            raise bad_value(name, must, shown(value), "hand another to from_function")
+        arguments.check_choice(name, value, _CHOICES[key], "hand another to from_function")
         return value
     if isinstance(value, str):
         try:

@@ -4,14 +4,14 @@ import heapq
 import itertools
 import math
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from optax_stepping import _arguments as arguments
-from optax_stepping._arguments import bad_kind, bad_value, integer, real, shown
+from optax_stepping._arguments import bad_kind, bad_value, check_choice, integer, real, shown
 from optax_stepping._changes import LONGEST_TABLE, from_changes
 from optax_stepping._schedule import SteppingSchedule
 from optax_stepping.interop import _openmmlab as table
@@ -153,10 +153,10 @@ def _read(place: str, part: Any, run: Run) -> Any:
     if not isinstance(part, Mapping):
         raise bad_kind(place, "be a dict", shown(part), "write dict(type='MultiStepLR', ...)")
     if "type" not in part:
-        raise ValueError(
-            f"{place} has no 'type', only {shown(list(part))}; write type='MultiStepLR', or, if "
-            f"these are optimizers, param_scheduler[one of them]."
+        write = (
+            "write type='MultiStepLR', or, with several optimizers, param_scheduler[one of them]"
         )
+        raise bad_value(place, "have a 'type'", shown(list(part)), write)
     settings = {key: value for key, value in part.items() if key not in ("type", "_scope_")}
     name = getattr(part["type"], "__name__", str(part["type"])).rpartition(".")[2]
     param_name = settings.pop("param_name", "lr") if name.endswith("ParamScheduler") else "lr"
@@ -165,7 +165,7 @@ def _read(place: str, part: Any, run: Run) -> Any:
     kind = re.sub("ParamScheduler$", "LR", name)
     if kind == "ReduceOnPlateauLR":
         raise _plateau(f"{place}: {name}", settings, run.group["initial_lr"])
-    _check_choice(f"{place}: type", kind, table.SCHEDULERS, STEP_IT)
+    check_choice(f"{place}: type", kind, table.SCHEDULERS, STEP_IT)
     defaults, formula = table.SCHEDULERS[kind]
     s = _settings(f"{place}: {name}", settings, table.SCHEDULER | defaults, formula)
     if kind == "CosineAnnealingLR" and s.eta_min_ratio is None:
@@ -178,8 +178,8 @@ def _read_policy(config: Mapping[str, Any], run: Run) -> list[Any]:
     place, settings = "lr_config", dict(config)
     policy, warmup = settings.pop("policy"), settings.pop("warmup", None)
     policy = str(policy).title() if str(policy).islower() else str(policy)
-    _check_choice(f"{place}: policy", policy, table.POLICIES, STEP_IT)
-    _check_choice(f"{place}: warmup", warmup, [None, *table.WARMUPS])
+    check_choice(f"{place}: policy", policy, table.POLICIES, STEP_IT)
+    check_choice(f"{place}: warmup", warmup, [None, *table.WARMUPS])
     if not hasattr(settings.get("target_ratio", ()), "__len__"):
         settings["target_ratio"] = [settings["target_ratio"]]
     defaults, formula = table.POLICIES[policy]
@@ -233,7 +233,7 @@ def _settings(place: str, given: Mapping[str, Any], defaults: dict[str, Any], fo
         if isinstance(default, bool):
             arguments.check_flag(name, value)
         elif isinstance(default, str):
-            _check_choice(name, value, ["cos", "linear"])
+            check_choice(name, value, ["cos", "linear"])
         elif isinstance(default, tuple) or default in (tuple, list):
             settings[key] = _numbers(name, value)
         elif key in COUNTS and value is not None:
@@ -249,12 +249,6 @@ def _numbers(name: str, values: Any) -> list[float]:
     values = values.tolist() if hasattr(values, "tolist") else values
     values = arguments.sequence(name, values, "[8, 11]")
     return [real(f"{name}[{i}]", value, "[8, 11]") for i, value in enumerate(values)]
-
-
-def _check_choice(name: str, value: Any, choices: Collection[Any], write: str = "") -> None:
-    if value not in choices:
-        must = f"be one of {', '.join(map(str, choices))}"
-        raise bad_value(name, must, shown(value), write or f"write {[*choices][-1]!r}")
 
 
 def _prepared(kind: str, s: Any, run: Run) -> Any:

@@ -77,13 +77,6 @@ def _along_cosine(step: int, length: float, rate: float, lowest: float) -> float
     return now / before * (rate - lowest) + lowest
 
 
-def _linear(s: Any, step: int, rate: float) -> float:
-    if step == 0:
-        return rate * s.start_factor
-    rise = s.end_factor - s.start_factor
-    return rate * (1 + rise / ((s.length - 1) * s.start_factor + (step - 1) * rise))
-
-
 RESTARTS = {"periods": tuple, "restart_weights": (1.0,)}
 CYCLE = {
     "total_steps": None, "pct_start": 0.3, "anneal_strategy": "cos", "div_factor": 25.0,
@@ -95,9 +88,9 @@ SCHEDULER = {
     "begin": 0, "end": None, "by_epoch": True, "convert_to_iter_based": False, "verbose": False,
 }  # fmt: skip
 # What is asked of every scheduler and policy, whether it is among its settings or not.
-EVERY = {
-    "begin": 0, "end": None, "convert_to_iter_based": False, "T_max": None, "total_steps": None,
-    "step_size": None, "milestones": (), "periods": (), "restart_weights": (),
+EVERY = SCHEDULER | {
+    "T_max": None, "total_steps": None, "step_size": None, "milestones": (), "periods": (),
+    "restart_weights": (),
 }  # fmt: skip
 POLICY = {"by_epoch": True, "warmup_iters": 0, "warmup_ratio": 0.1, "warmup_by_epoch": False}
 # Each has its settings with their defaults, or with their type if they have none. MMEngine's
@@ -108,7 +101,9 @@ SCHEDULERS: dict[str, tuple[dict[str, Any], Formula]] = {
     "CosineAnnealingLR": (ETA | {"T_max": None}, _cosine),
     "CosineRestartLR": (ETA | RESTARTS, _restart_stepped),
     "ExponentialLR": ({"gamma": float}, lambda s, step, rate: rate * s.gamma if step else rate),
-    "LinearLR": ({"start_factor": 1 / 3, "end_factor": 1.0}, _linear),
+    "LinearLR": ({"start_factor": 1 / 3, "end_factor": 1.0}, lambda s, step, rate:
+        rate * s.start_factor if step == 0 else rate * (1 + (s.end_factor - s.start_factor)
+        / ((s.length - 1) * s.start_factor + (step - 1) * (s.end_factor - s.start_factor)))),
     "MultiStepLR": ({"milestones": list, "gamma": 0.1}, lambda s, step, rate:
         rate * s.gamma ** s.milestones.count(step)),
     "OneCycleLR": (CYCLE | {"eta_max": 0.0}, lambda s, step, _:

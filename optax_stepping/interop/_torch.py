@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from optax_stepping._arguments import bad_kind, bad_value, integer, shown
+from optax_stepping._arguments import bad_kind, bad_value, check_choice, integer, shown
 from optax_stepping._schedule import SteppingSchedule
 from optax_stepping._table import from_table
 from optax_stepping.interop._light_copy import is_scheduler, light_copy
@@ -120,9 +120,7 @@ def _from_lightning(
     every = integer("scheduler['frequency']", config.get("frequency", 1), low=1, example="1")
     if interval == "epoch":
         return scheduler, counts // (length * every)
-    if interval != "step":
-        must = "be 'step' or 'epoch'"
-        raise bad_value("scheduler['interval']", must, shown(interval), "write 'step'")
+    check_choice("scheduler['interval']", interval, ["epoch", "step"])
     if every > length:
         must = "be at most steps_per_epoch, as Lightning counts from 1 in every epoch"
         got = f"{every} with steps_per_epoch={length}"
