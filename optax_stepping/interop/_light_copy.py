@@ -37,7 +37,12 @@ def light_copy(value: Any, copies: Copies, *, owner: bool = False) -> Any:
     if kind is types.FunctionType:
         return _copied_function(value, copies)
     if isinstance(value, dict | list | set | deque | np.ndarray):
-        return _copied_container(value, copies)
+        new: Any = copy.copy(value)
+        copies[id(value)] = value, new
+        parts = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, part in parts if isinstance(value, dict | list) else ():
+            new[key] = light_copy(part, copies)
+        return new
     if hasattr(kind, "fill_"):
         # A tensor of a single number is a rate, which torch fills in place.
         copies[id(value)] = value, value.detach().clone() if value.numel() == 1 else value
@@ -62,17 +67,6 @@ def _copied_function(function: types.FunctionType, copies: Copies) -> types.Func
     for cell, copied in zip(closure, cells, strict=True):
         with contextlib.suppress(ValueError):  # a variable that has no value yet
             copied.cell_contents = light_copy(cell.cell_contents, copies)
-    return new
-
-
-def _copied_container(value: Any, copies: Copies) -> Any:
-    new = copy.copy(value)
-    copies[id(value)] = value, new
-    parts = value.items() if isinstance(value, dict) else enumerate(value)
-    for key, part in parts if isinstance(value, dict | list) else ():
-        copied = light_copy(part, copies)
-        if copied is not part:
-            new[key] = copied
     return new
 
 
