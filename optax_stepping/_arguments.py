@@ -2,7 +2,7 @@
 
 import itertools
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeGuard
 
 import jax
@@ -67,6 +67,13 @@ def bad_kind(name: str, must: str, got: object, write: str) -> TypeError:
 def check_flag(name: str, flag: Any) -> None:
     if not isinstance(flag, bool | np.bool_):
         raise bad_kind(name, "be True or False", shown(flag), f"write {name}=True")
+
+
+def check_choice(name: str, value: Any, choices: Iterable[Any], write: str = "") -> None:
+    choices = list(choices)
+    if value not in choices:
+        must = f"be one of {', '.join(map(str, choices))}"
+        raise bad_value(name, must, shown(value), write or f"write {choices[-1]!r}")
 
 
 def check_array(name: str, array: np.ndarray | np.generic | jax.Array, example: str) -> None:

@@ -9,9 +9,4 @@ from optax_stepping.interop._mmengine import from_mmengine
 from optax_stepping.interop._tf_object_detection import from_tf_object_detection
 from optax_stepping.interop._torch import from_torch
 
-__all__ = [
-    "from_detectron2",
-    "from_mmengine",
-    "from_tf_object_detection",
-    "from_torch",
-]
+__all__ = ["from_detectron2", "from_mmengine", "from_tf_object_detection", "from_torch"]

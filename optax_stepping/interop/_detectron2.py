@@ -5,7 +5,7 @@ import difflib
 import os
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -56,10 +56,9 @@ def from_detectron2(cfg: Any, *, tolerance: float | None = None) -> SteppingSche
     if late and name == "WarmupMultiStepLR":
         message = f"cfg: STEPS = {late} are never reached, as MAX_ITER = {solver.MAX_ITER}."
         warnings.warn(message, stacklevel=2)
-    counts = np.arange(solver.MAX_ITER)
     with np.errstate(all="ignore"):  # from_table refuses what is not finite
         multiplier = _polynomial if name == "WarmupPolyLR" else _with_warmup
-        rates = solver.BASE_LR * multiplier(solver, counts)
+        rates = solver.BASE_LR * multiplier(solver, np.arange(solver.MAX_ITER))
     try:
         return from_table(rates, tolerance=tolerance)
     except ValueError as error:
@@ -73,9 +72,19 @@ _DEFAULTS = {
     "WARMUP_ITERS": 1000, "WARMUP_FACTOR": 0.001, "WARMUP_METHOD": "linear",
     "RESCALE_INTERVAL": False, "POLY_LR_POWER": 0.9, "POLY_LR_CONSTANT_ENDING": 0.0,
 }  # fmt: skip
+# The schedulers of fvcore, at shares of the training.
+_CURVES: dict[str, Callable[[Any, np.ndarray], np.ndarray]] = {
+    "WarmupMultiStepLR": lambda s, where: s.GAMMA ** np.searchsorted(
+        [step for step in s.STEPS if step < s.MAX_ITER],
+        np.trunc((where + EPSILON) * s.MAX_ITER), side="right"),
+    "WarmupCosineLR": lambda s, where:
+        (end := s.BASE_LR_END / s.BASE_LR) + 0.5 * (1 - end) * (1 + np.cos(np.pi * where)),
+    "WarmupStepWithFixedGammaLR": lambda s, where:
+        s.GAMMA ** np.minimum(np.trunc((where + EPSILON) * (s.NUM_DECAYS + 1)), s.NUM_DECAYS),
+}  # fmt: skip
 _CHOICES = {
-    "LR_SCHEDULER_NAME": "WarmupMultiStepLR WarmupCosineLR WarmupStepWithFixedGammaLR WarmupPolyLR",
-    "WARMUP_METHOD": "linear constant",
+    "LR_SCHEDULER_NAME": [*_CURVES, "WarmupPolyLR"],
+    "WARMUP_METHOD": ["linear", "constant"],
 }
 # Words of other keys that may change the rate, and of such that do not.
 _OF_RATES = "(^|_)(LR|RATE|STEP|ITER|EPOCH|WARM|SCHED|POLICY|GAMMA|MILESTONE)"
@@ -88,12 +97,10 @@ def read_solver(cfg: Any) -> SimpleNamespace:
         cfg = read_yaml(cfg, "cut out its SOLVER")
     whole = _by_key(cfg)
     given = _by_key(whole.get("SOLVER", whole))
-    unknown = [
-        key
-        for key in map(str, given)
-        if key not in _DEFAULTS and not re.search(_OF_OTHERS, key, re.I)
-        if re.search(_OF_RATES, key, re.I) or difflib.get_close_matches(key, _DEFAULTS, 1, 0.85)
-    ]
+    others = [key for key in map(str, given) if key not in _DEFAULTS]
+    others = [key for key in others if not re.search(_OF_OTHERS, key, re.I)]
+    near = difflib.get_close_matches
+    unknown = [k for k in others if re.search(_OF_RATES, k, re.I) or near(k, _DEFAULTS, 1, 0.85)]
     if unknown:
         raise ValueError(
             f"cfg: SOLVER has {', '.join(unknown)}, which Detectron2 does not know: a config of "
@@ -101,16 +108,23 @@ def read_solver(cfg: Any) -> SimpleNamespace:
             f"what does not change the rate."
         )
     if not _DEFAULTS.keys() & given.keys():
-        raise bad_kind(
-            "cfg",
-            "be a Detectron2 config, its SOLVER or a mapping with BASE_LR, STEPS, ...",
-            shown(cfg),
+        must = "be a Detectron2 config, its SOLVER or a mapping with BASE_LR, STEPS, ..."
+        write = (
             "hand in cfg, cfg.SOLVER, or the path of a YAML file; of a LazyConfig, from_function("
-            "lambda c: base_lr * lr_multiplier(c / max_iter), total_steps=max_iter)",
+            "lambda c: base_lr * lr_multiplier(c / max_iter), total_steps=max_iter)"
         )
-    _check_version(whole, given)
-    checked = {key: _checked(key, given[key]) for key in _DEFAULTS if key in given}
-    solver = SimpleNamespace(**_DEFAULTS | checked)
+        raise bad_kind("cfg", must, shown(cfg), write)
+    # Version 1 is told as Detectron2's compat.py does, or by a key of its predecessor.
+    model, test = _by_key(whole.get("MODEL")), _by_key(whole.get("TEST"))
+    told = {"WEIGHT", "AUG_ON", "CONV_BODY"} & {*model, *test, *_by_key(model.get("BACKBONE"))}
+    if told and "VERSION" not in whole and not {"WARMUP_ITERS", "WARMUP_FACTOR"} <= given.keys():
+        raise ValueError(
+            f"cfg: {min(told)} tells a file of maskrcnn-benchmark, which warms up over 500 "
+            f"iterations from 1/3, or one of Detectron2's version 1, which does over 1000 from "
+            f"0.001; write both into its SOLVER, as in WARMUP_ITERS: 500 and WARMUP_FACTOR: 0.3333."
+        )
+    settings = ((key, given.get(key, default)) for key, default in _DEFAULTS.items())
+    solver = SimpleNamespace(**{key: _checked(key, value) for key, value in settings})
     is_share = solver.BASE_LR > 0 and 0 <= solver.BASE_LR_END <= solver.BASE_LR
     if solver.LR_SCHEDULER_NAME == "WarmupCosineLR" and not is_share:
         must = f"lie between 0 and BASE_LR = {solver.BASE_LR}"
@@ -125,25 +139,11 @@ def _by_key(node: Any) -> Mapping[str, Any]:
     return {key: value for key, value in getattr(node, "__dict__", {}).items() if key.isupper()}
 
 
-def _check_version(whole: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    """Version 1 is told as Detectron2's compat.py does, or by a key of its predecessor."""
-    model, test = _by_key(whole.get("MODEL")), _by_key(whole.get("TEST"))
-    told = {"WEIGHT", "AUG_ON", "CONV_BODY"} & {*model, *test, *_by_key(model.get("BACKBONE"))}
-    if told and "VERSION" not in whole and not {"WARMUP_ITERS", "WARMUP_FACTOR"} <= given.keys():
-        raise ValueError(
-            f"cfg: {min(told)} tells a file of maskrcnn-benchmark, which warms up over 500 "
-            f"iterations from 1/3, or one of Detectron2's version 1, which does over 1000 from "
-            f"0.001; write both into its SOLVER, as in WARMUP_ITERS: 500 and WARMUP_FACTOR: 0.3333."
-        )
-
-
 def _checked(key: str, value: Any) -> Any:
     """A value of the kind of its default. YAML leaves tuples and numbers such as 1e-3 strings."""
     name, default = f"cfg: {key}", _DEFAULTS[key]
     if key in _CHOICES:
-        if value not in _CHOICES[key].split():
-            must = f"be one of {_CHOICES[key].replace(' ', ', ')}"
-            raise bad_value(name, must, shown(value), "hand another to from_function")
+        arguments.check_choice(name, value, _CHOICES[key], "hand another to from_function")
         return value
     if isinstance(value, str):
         try:
@@ -171,36 +171,20 @@ def _checked(key: str, value: Any) -> Any:
 
 def _with_warmup(solver: SimpleNamespace, counts: np.ndarray) -> np.ndarray:
     """WarmupParamScheduler: the curve over shares of the training, its first ones replaced."""
-    where, length = counts / solver.MAX_ITER, min(solver.WARMUP_ITERS / solver.MAX_ITER, 1.0)
-    warm = where + EPSILON <= length
-    first, end = _curve(solver, np.array([0.0, length]))
-    start, rest = solver.WARMUP_FACTOR * first, where[~warm]
+    curve, where = _CURVES[solver.LR_SCHEDULER_NAME], counts / solver.MAX_ITER
+    length = min(solver.WARMUP_ITERS / solver.MAX_ITER, 1.0)
+    warm, share = where + EPSILON <= length, where / (length or 1.0)
+    first, end = curve(solver, np.array([0.0, length]))
+    start = solver.WARMUP_FACTOR * first
     if solver.RESCALE_INTERVAL:
-        end, rest = first, (rest - length) / (1 - length)
-    share = where[warm] / (length or 1.0)
-    warmup = end * share + start * (1 - share)
-    if solver.WARMUP_METHOD == "constant":
-        warmup[:] = start
-    return np.concatenate([warmup, _curve(solver, rest)])
-
-
-def _curve(solver: SimpleNamespace, where: np.ndarray) -> np.ndarray:
-    """The schedulers of fvcore, at shares of the training."""
-    if solver.LR_SCHEDULER_NAME == "WarmupCosineLR":
-        end = solver.BASE_LR_END / solver.BASE_LR
-        return end + 0.5 * (1 - end) * (1 + np.cos(np.pi * where))
-    if solver.LR_SCHEDULER_NAME == "WarmupStepWithFixedGammaLR":
-        drops = np.trunc((where + EPSILON) * (solver.NUM_DECAYS + 1))
-        return solver.GAMMA ** np.minimum(drops, solver.NUM_DECAYS)
-    steps = [step for step in solver.STEPS if step < solver.MAX_ITER]
-    passed = np.trunc((where + EPSILON) * solver.MAX_ITER)
-    return solver.GAMMA ** np.searchsorted(steps, passed, side="right")
+        end, where = first, (where - length) / (1 - length)
+    warmup = end * share + start * (1 - share) if solver.WARMUP_METHOD == "linear" else start
+    return np.where(warm, warmup, curve(solver, where))
 
 
 def _polynomial(solver: SimpleNamespace, counts: np.ndarray) -> np.ndarray:
     """WarmupPolyLR of projects/DeepLab, which multiplies by the warmup."""
-    linear = solver.WARMUP_METHOD == "linear"
-    share = counts / max(solver.WARMUP_ITERS, 1) if linear else 0.0
+    share = counts / max(solver.WARMUP_ITERS, 1) if solver.WARMUP_METHOD == "linear" else 0.0
     warmup = solver.WARMUP_FACTOR * (1 - share) + share
     warmup = np.where(counts < solver.WARMUP_ITERS, warmup, 1.0)
     rates = (1 - counts / solver.MAX_ITER) ** solver.POLY_LR_POWER

@@ -1,6 +1,7 @@
 """What is read at once: texts, YAML with its base files, trainings of a bounded size."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,25 +14,25 @@ MAX_STEPS = 10_000_000
 MAX_BASES = 10
 
 
-def read_text(name: str, config: str | Path, remedy: str) -> str:
-    """The text that is handed in, or that of the file at a path."""
-    if isinstance(config, Path) and not config.is_file():
-        raise ValueError(f"{name}: there is no file {str(config)!r}; write the path or the text.")
-    size = config.stat().st_size if isinstance(config, Path) else len(config)
+def read_text(name: str, config: Any, marks: str, remedy: str) -> tuple[str, Path | None]:
+    """The text that is handed in, as ``marks`` in it tell, or that of the file; and its path."""
+    is_text = isinstance(config, str) and re.search(marks, config)
+    path = None if is_text else Path(os.path.expanduser(config))
+    if path and not path.is_file():
+        raise ValueError(f"{name}: there is no file {str(path)!r}; write the path or the text.")
+    size = path.stat().st_size if path else len(str(config))
     if size > MAX_BYTES:
         raise ValueError(f"{name}: {size} characters, at most {MAX_BYTES} are read; {remedy}.")
     try:
-        return config.read_text(encoding="utf-8") if isinstance(config, Path) else config
+        return path.read_text(encoding="utf-8") if path else str(config), path
     except UnicodeDecodeError as error:
-        raise ValueError(f"{name}: {str(config)!r} is not a text file: {error}.") from None
+        raise ValueError(f"{name}: {str(path)!r} is not a text file: {error}.") from None
 
 
 def read_yaml(config: str | os.PathLike[str], remedy: str, bases: int = 0) -> dict[str, Any]:
     """The mapping of a file (or a text), over those that its ``_BASE_`` names."""
-    is_text = isinstance(config, str) and ("\n" in config or ": " in config)
-    path = None if is_text else Path(os.path.expanduser(config))
+    text, path = read_text("cfg", config, "\n|: ", remedy)
     where = f"cfg: {'the text' if path is None else repr(str(path))}"
-    text = read_text("cfg", str(config) if path is None else path, remedy)
     yaml = import_extra("yaml", extra="detectron2")
     # Detectron2's own files compute anchors by tags that run code. Here, these stay text.
     loader = type("Loader", (yaml.SafeLoader,), {})

@@ -36,10 +36,13 @@ def light_copy(value: Any, copies: Copies, *, owner: bool = False) -> Any:
         return types.MethodType(value.__func__, light_copy(value.__self__, copies, owner=True))
     if kind is types.FunctionType:
         return _copied_function(value, copies)
-    if isinstance(value, dict | list):
-        return _copied_container(value, copies)
-    if isinstance(value, set | deque | np.ndarray):
-        return copy.copy(value)
+    if isinstance(value, dict | list | set | deque | np.ndarray):
+        new: Any = copy.copy(value)
+        copies[id(value)] = value, new
+        parts = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, part in parts if isinstance(value, dict | list) else ():
+            new[key] = light_copy(part, copies)
+        return new
     if hasattr(kind, "fill_"):
         # A tensor of a single number is a rate, which torch fills in place.
         copies[id(value)] = value, value.detach().clone() if value.numel() == 1 else value
@@ -57,25 +60,13 @@ def _copied_function(function: types.FunctionType, copies: Copies) -> types.Func
     for cell in closure:
         copies.setdefault(id(cell), (cell, types.CellType()))
     cells = tuple(copies[id(cell)][1] for cell in closure)
-    defaults = light_copy(function.__defaults__, copies)
-    code, name = function.__code__, function.__name__
-    new = types.FunctionType(code, function.__globals__, name, defaults, cells)
+    new = types.FunctionType(function.__code__, function.__globals__, closure=cells)
     copies[id(function)] = function, new
-    new.__kwdefaults__ = light_copy(function.__kwdefaults__, copies)
-    new.__dict__.update(light_copy(function.__dict__, copies))
+    for name in ("__defaults__", "__kwdefaults__", "__dict__"):
+        setattr(new, name, light_copy(getattr(function, name), copies))
     for cell, copied in zip(closure, cells, strict=True):
         with contextlib.suppress(ValueError):  # a variable that has no value yet
             copied.cell_contents = light_copy(cell.cell_contents, copies)
-    return new
-
-
-def _copied_container(value: Any, copies: Copies) -> Any:
-    new = copy.copy(value)
-    copies[id(value)] = value, new
-    for key, part in value.items() if isinstance(value, dict) else enumerate(value):
-        copied = light_copy(part, copies)
-        if copied is not part:
-            new[key] = copied
     return new
 
 

@@ -1,5 +1,6 @@
 """The formulas of MMEngine's schedulers and of MMCV's policies, and the settings of each."""
 
+import bisect
 import math
 from collections.abc import Callable
 from typing import Any
@@ -76,22 +77,6 @@ def _along_cosine(step: int, length: float, rate: float, lowest: float) -> float
     return now / before * (rate - lowest) + lowest
 
 
-def _linear(s: Any, step: int, rate: float) -> float:
-    if step == 0:
-        return rate * s.start_factor
-    rise = s.end_factor - s.start_factor
-    return rate * (1 + rise / ((s.length - 1) * s.start_factor + (step - 1) * rise))
-
-
-def _stairs(s: Any, step: int, _: float) -> float:
-    if isinstance(s.step, int):
-        drops = step // s.step
-    else:
-        drops = next((i for i, at in enumerate(s.step) if step < at), len(s.step))
-    rate = s.base * s.gamma**drops
-    return rate if s.min_lr is None else max(rate, s.min_lr)
-
-
 RESTARTS = {"periods": tuple, "restart_weights": (1.0,)}
 CYCLE = {
     "total_steps": None, "pct_start": 0.3, "anneal_strategy": "cos", "div_factor": 25.0,
@@ -102,30 +87,38 @@ MIN_LR = {"min_lr": None, "min_lr_ratio": None}
 SCHEDULER = {
     "begin": 0, "end": None, "by_epoch": True, "convert_to_iter_based": False, "verbose": False,
 }  # fmt: skip
+# What is asked of every scheduler and policy, whether it is among its settings or not.
+EVERY = SCHEDULER | {
+    "T_max": None, "total_steps": None, "step_size": None, "milestones": (), "periods": (),
+    "restart_weights": (),
+}  # fmt: skip
 POLICY = {"by_epoch": True, "warmup_iters": 0, "warmup_ratio": 0.1, "warmup_by_epoch": False}
 # Each has its settings with their defaults, or with their type if they have none. MMEngine's
 # schedulers go on from the rate that they find, MMCV's policies do not.
 SCHEDULERS: dict[str, tuple[dict[str, Any], Formula]] = {
-    "Constant": ({"factor": 1 / 3}, lambda s, step, rate:
+    "ConstantLR": ({"factor": 1 / 3}, lambda s, step, rate:
         rate * s.factor if step == 0 else rate / s.factor if step == s.length - 1 else rate),
-    "CosineAnnealing": (ETA | {"T_max": None}, _cosine),
-    "CosineRestart": (ETA | RESTARTS, _restart_stepped),
-    "Exponential": ({"gamma": float}, lambda s, step, rate: rate * s.gamma if step else rate),
-    "Linear": ({"start_factor": 1 / 3, "end_factor": 1.0}, _linear),
-    "MultiStep": ({"milestones": list, "gamma": 0.1}, lambda s, step, rate:
+    "CosineAnnealingLR": (ETA | {"T_max": None}, _cosine),
+    "CosineRestartLR": (ETA | RESTARTS, _restart_stepped),
+    "ExponentialLR": ({"gamma": float}, lambda s, step, rate: rate * s.gamma if step else rate),
+    "LinearLR": ({"start_factor": 1 / 3, "end_factor": 1.0}, lambda s, step, rate:
+        rate * s.start_factor if step == 0 else rate * (1 + (s.end_factor - s.start_factor)
+        / ((s.length - 1) * s.start_factor + (step - 1) * (s.end_factor - s.start_factor)))),
+    "MultiStepLR": ({"milestones": list, "gamma": 0.1}, lambda s, step, rate:
         rate * s.gamma ** s.milestones.count(step)),
-    "OneCycle": (CYCLE | {"eta_max": 0.0}, lambda s, step, _:
+    "OneCycleLR": (CYCLE | {"eta_max": 0.0}, lambda s, step, _:
         _one_cycle(s, step) if step <= s.total_steps else math.nan),
-    "Poly": ({"eta_min": 0.0, "power": 1.0}, lambda s, step, rate:
+    "PolyLR": ({"eta_min": 0.0, "power": 1.0}, lambda s, step, rate:
         s.eta_min + (rate - s.eta_min) * (1 - 1 / (s.length - step) if step else 1) ** s.power),
-    "QuadraticWarmup": ({}, lambda s, step, rate:
+    "QuadraticWarmupLR": ({}, lambda s, step, rate:
         s.base * (2 * step + 1) / s.length**2 + (rate if step else 0)),
-    "Step": ({"step_size": int, "gamma": 0.1}, lambda s, step, rate:
-        rate * s.gamma if step and step % s.step_size == 0 else rate),
+    "StepLR": ({"step_size": int, "gamma": 0.1}, lambda s, step, rate:
+        rate * s.gamma if step else rate),
 }  # fmt: skip
 POLICIES: dict[str, tuple[dict[str, Any], Formula]] = {
     "Fixed": ({}, lambda s, step, _: s.base),
-    "Step": ({"step": object, "gamma": 0.1, "min_lr": None}, _stairs),
+    "Step": ({"step": object, "gamma": 0.1, "min_lr": None}, lambda s, step, _:
+        max(s.base * s.gamma ** bisect.bisect_right(s.step, step), s.min_lr)),
     "Exp": ({"gamma": float}, lambda s, step, _: s.base * s.gamma**step),
     "Poly": ({"power": 1.0, "min_lr": 0.0}, lambda s, step, _:
         (s.base - s.min_lr) * (1 - step / s.length) ** s.power + s.min_lr),
@@ -136,13 +129,16 @@ POLICIES: dict[str, tuple[dict[str, Any], Formula]] = {
         _anneal(s.base, s.lowest, step / s.length, "linear")),
     "FlatCosineAnnealing": (MIN_LR | {"start_percent": 0.75}, _flat_cosine),
     "CosineRestart": (MIN_LR | RESTARTS, _restart),
-    "Cyclic": (
-        {
-            "by_epoch": False, "target_ratio": (10.0, 1e-4), "cyclic_times": 1,
-            "step_ratio_up": 0.4, "anneal_strategy": "cos", "gamma": 1.0,
-        },
-        _cyclic,
-    ),
+    "Cyclic": ({
+        "by_epoch": False, "target_ratio": (10.0, 1e-4), "cyclic_times": 1, "step_ratio_up": 0.4,
+        "anneal_strategy": "cos", "gamma": 1.0,
+    }, _cyclic),
     "OneCycle": (CYCLE | {"by_epoch": False, "max_lr": float}, lambda s, step, _:
         _one_cycle(s, step) if step < s.total_steps else math.nan),
 }  # fmt: skip
+# Of the ratio of a warmup, and the share of it that is left.
+WARMUPS: dict[str, Callable[[float, float], float]] = {
+    "constant": lambda ratio, left: ratio if left else 1.0,
+    "exp": lambda ratio, left: ratio**left,
+    "linear": lambda ratio, left: 1 - left * (1 - ratio),
+}

@@ -7,14 +7,12 @@ missing values. So all but the learning rate is read just closely enough to find
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from optax_stepping._arguments import bad_kind, shown
 from optax_stepping.interop._files import read_text
 
 MAX_DEPTH = 100
-REMEDY = "cut out its train_config"
 
 # Between them, commas, brackets and comments are skipped.
 _SKIP = r"(?:[\s,;\[\]]|\#.*+)*+"
@@ -38,8 +36,7 @@ def read_config(config: str | os.PathLike[str]) -> tuple[Field, int | None]:
     if not isinstance(config, str | os.PathLike):
         must = "be the text or the path of a pipeline.config"
         raise bad_kind("config", must, shown(config), "write a str or a pathlib.Path")
-    is_text = isinstance(config, str) and re.search(r"[{<\n]", config)
-    text = read_text("config", str(config) if is_text else Path(config), REMEDY)
+    text, _ = read_text("config", config, r"[{<\n]", "cut out its train_config")
     *messages, (_, top) = _messages(text)
     found = [
         message

@@ -154,9 +154,10 @@ def _cosine(fields: SimpleNamespace, counts: np.ndarray) -> np.ndarray:
     start = warmup + fields.hold_base_rate_steps
     # Where no step is left for the cosine, it is not looked at.
     share = (counts - start) / max(end - start, 1)
-    rates = np.where(counts <= start, base, 0.5 * base * (1 + np.cos(np.pi * share)))
+    cosine = 0.5 * base * (1 + np.cos(np.pi * share))
     rising = first + (base - first) / max(warmup, 1) * counts
-    return np.where(counts < warmup, rising, np.where(counts > end, 0.0, rates))
+    stages = [counts < warmup, counts > end, counts <= start]
+    return np.select(stages, [rising, 0.0, base], cosine)
 
 
 def _read(message: Field, defaults: dict[str, Any]) -> dict[str, Any]:
@@ -181,13 +182,11 @@ def _read(message: Field, defaults: dict[str, Any]) -> dict[str, Any]:
 
 
 # Values in the text format of protocol buffers.
-_TRUE, _INT, _FLOAT = "true|t|True|1", r"0|[1-9]\d*|0[xX][\da-fA-F]+", r"-?(\d+\.?\d*|\.\d+)"
+_TRUE, _INT = "true|t|True|1", r"0|[1-9]\d*|0[xX][\da-fA-F]+"
+_FLOAT = r"-?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?[fF]?"
 _KINDS: dict[type, tuple[str, str, Any]] = {
     bool: (f"{_TRUE}|false|f|False|0", "true or false", lambda text: text in _TRUE.split("|")),
     int: (_INT, "a whole number such as 90000", lambda text: int(text, 0)),
-    float: (
-        rf"{_FLOAT}([eE][-+]?\d+)?[fF]?", "a number such as .0003",
-        lambda text: float(text.rstrip("fF")),
-    ),
+    float: (_FLOAT, "a number such as .0003", lambda text: float(text.rstrip("fF"))),
     tuple: ("(?!)", "a message in braces", None),
-}  # fmt: skip
+}

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from optax_stepping._arguments import bad_kind, bad_value, integer, shown
+from optax_stepping._arguments import bad_kind, bad_value, check_choice, integer, shown
 from optax_stepping._schedule import SteppingSchedule
 from optax_stepping._table import from_table
 from optax_stepping.interop._light_copy import is_scheduler, light_copy
@@ -72,17 +72,25 @@ def from_torch(
     """
     end = integer("total_steps", total_steps, low=1, example="90000")
     length = integer("steps_per_epoch", steps_per_epoch, low=1, example="500")
-    stepped = np.arange(end) // length
+    counts = np.arange(end)
+    stepped = counts // length
     if isinstance(scheduler, Mapping):
-        scheduler, stepped = _from_lightning(scheduler, np.arange(end), length)
-    _check("scheduler", scheduler)
-    now = int(np.searchsorted(stepped, _steps_done(scheduler)))
+        scheduler, stepped = _from_lightning(scheduler, counts, length)
+    done = _steps_done("scheduler", scheduler)
+    now = int(np.searchsorted(stepped, done))
     if warmup is not None:
-        now = _now_in_warmup(warmup, scheduler, stepped)
+        now = _steps_done("warmup", warmup)
+        if warmup.optimizer is not scheduler.optimizer:
+            must, got = "have the optimizer of scheduler", f"a {type(warmup).__name__} of another"
+            raise bad_value("warmup", must, got, "write the two schedulers of one optimizer")
+        if now < end and stepped[now] != done:
+            must = "have been stepped after every optimizer step"
+            got = f"last_epoch={now} in it and {done} in scheduler"
+            write = "leave it out if it has ended, or correct steps_per_epoch"
+            raise bad_value("warmup", must, got, write)
     if now >= end:
         must, write = "lie after the steps that are done", "write the steps of the whole training"
-        got = f"{end} for a scheduler with last_epoch={_steps_done(scheduler)}"
-        raise bad_value("total_steps", must, got, write)
+        raise bad_value("total_steps", must, f"{end} for a scheduler with last_epoch={done}", write)
     number = len(scheduler.optimizer.param_groups)
     group = integer("param_group", param_group, example="0")
     if group >= number:
@@ -112,9 +120,7 @@ def _from_lightning(
     every = integer("scheduler['frequency']", config.get("frequency", 1), low=1, example="1")
     if interval == "epoch":
         return scheduler, counts // (length * every)
-    if interval != "step":
-        must = "be 'step' or 'epoch'"
-        raise bad_value("scheduler['interval']", must, shown(interval), "write 'step'")
+    check_choice("scheduler['interval']", interval, ["epoch", "step"])
     if every > length:
         must = "be at most steps_per_epoch, as Lightning counts from 1 in every epoch"
         got = f"{every} with steps_per_epoch={length}"
@@ -122,7 +128,8 @@ def _from_lightning(
     return scheduler, counts // length * (length // every) + counts % length // every
 
 
-def _check(name: str, scheduler: Any) -> None:
+def _steps_done(name: str, scheduler: Any) -> int:
+    """How often a scheduler has been stepped, if it can be."""
     if not is_scheduler(scheduler):
         write = (
             "hand in the object, such as lr_scheduler.StepLR(optimizer, 30), or turn another "
@@ -135,25 +142,9 @@ def _check(name: str, scheduler: Any) -> None:
         missing = str(error).rpartition(" ")[2].strip("'")
         got = f"{type(scheduler).__name__}, whose step needs {missing}"
         raise bad_value(name, "be stepped without a metric", got, _FOR_A_METRIC) from None
-
-
-def _steps_done(scheduler: Any) -> int:
     while not hasattr(scheduler, "last_epoch"):
         scheduler = scheduler._schedulers[0]
     return int(scheduler.last_epoch)
-
-
-def _now_in_warmup(warmup: Any, scheduler: Any, stepped: np.ndarray) -> int:
-    _check("warmup", warmup)
-    if warmup.optimizer is not scheduler.optimizer:
-        must, got = "have the optimizer of scheduler", f"a {type(warmup).__name__} of another"
-        raise bad_value("warmup", must, got, "write the two schedulers of one optimizer")
-    now, done = _steps_done(warmup), _steps_done(scheduler)
-    if now < len(stepped) and stepped[now] != done:
-        must, got = "have been stepped after every optimizer step", f"last_epoch={now} in it"
-        write = "leave it out if it has ended, or correct steps_per_epoch"
-        raise bad_value("warmup", must, f"{got} and {done} in scheduler", write)
-    return now
 
 
 def _rates(

@@ -53,7 +53,7 @@ RECIPES = {
     "converted": ([{"type": "LinearLR", "start_factor": 0.1, "end": 5, "convert_to_iter_based": True}, {"type": "MultiStepLR", "milestones": [8, 11], "end": 12, "convert_to_iter_based": True}], 10, 200),
     "begin later": ([{"type": "LinearLR", "start_factor": 0.5, "end_factor": 0.25, "by_epoch": False, "begin": 20, "end": 41}, {"type": "MultiStepLR", "by_epoch": False, "milestones": [5, 9, 9], "begin": 50, "end": 70}], 10, 100),
     "a ramp across milestones": ([{"type": "LinearLR", "by_epoch": False, "end": 61, "start_factor": 0.5}, {"type": "MultiStepLR", "by_epoch": False, "milestones": [0, 30, 50]}], 10, 100),
-    "end before a milestone": ([{"type": "MultiStepLR", "milestones": [3, 6, 9], "end": 7}], 5, 80),
+    "end before a milestone": ([{"type": "MultiStepLR", "milestones": [3, 6, 9], "begin": 0.5, "end": 7}], 5, 80),
     "StepLR with an end": ([{"type": "StepLR", "step_size": 3, "gamma": 0.5, "end": 20, "by_epoch": False}], 5, 50),
     "one step each": ([{"type": "ConstantLR", "by_epoch": False, "begin": 3, "end": 4}, {"type": "LinearLR", "by_epoch": False, "begin": 6, "end": 8}], 5, 20),
     "step for ever": ([{"type": "StepLR", "step_size": 2, "by_epoch": False}], 5, 60),

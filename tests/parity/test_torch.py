@@ -407,7 +407,7 @@ ELSEWHERE = lr.StepLR(make_optimizer(0.5), 3)
         ({"scheduler": STEPPED, "reduce_on_plateau": True}, {}, ValueError, "reduce_on_plateau'"),
         ({"lr_scheduler": STEPPED}, {}, ValueError, r"a dict of \['lr_scheduler'\]; write the dict"),
         ({"scheduler": STEPPED, "every": 3}, {}, ValueError, r"a dict of \['every', 'scheduler'\]"),
-        ({"scheduler": STEPPED, "interval": "batch"}, {}, ValueError, "'epoch', got 'batch'"),
+        ({"scheduler": STEPPED, "interval": "batch"}, {}, ValueError, "one of epoch, step, got 'batch'"),
         ({"scheduler": STEPPED, "frequency": 0}, {}, ValueError, r"'frequency'\] must be positive"),
         (
             {"scheduler": STEPPED, "interval": "step", "frequency": 5}, {"steps_per_epoch": 4},
