@@ -1,6 +1,6 @@
 """Arguments in, a checked schedule out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -95,187 +95,137 @@ def manual_stepping(
       0.5 1.0 0.5 0.0
     """
     check_flag("warmup", warmup)
-    starts = _checked_boundaries(boundaries)
-    levels = _checked_rates(rates)
+    starts = _entries("boundaries", boundaries, jnp.int32, "1000, 2000", _boundary)
+    listed: Any = [] if is_traced(starts) else starts
+    check_increasing("boundaries", listed)
+    dtype = jnp.result_type(float)
+    levels = _entries("rates", rates, dtype, "0.1, 0.01", _rate)
     num_boundaries, num_rates = len(starts), len(levels)
+    if not num_rates:
+        write = "write one rate, as in [0.1], for a constant"
+        raise bad_value("rates", "not be empty", "[]", write)
     if num_rates != num_boundaries + 1:
-        raise bad_value(
-            "rates",
-            "have one entry more than boundaries",
-            f"{num_rates} rates for {num_boundaries} boundaries",
-            f"write {num_boundaries + 1} rates: one before the first boundary and one from each "
-            f"boundary on",
-        )
-    ramps = _checked_interpolate(interpolate, num_boundaries)
+        got = f"{num_rates} rates for {num_boundaries} boundaries"
+        write = f"write {num_boundaries + 1} rates: one before the first boundary and one from each"
+        raise bad_value("rates", "have one entry more than boundaries", got, f"{write} boundary on")
+    ramps = _stacked(_checked_interpolate(interpolate, num_boundaries), bool)
     if warmup and num_boundaries:
         ramps = _prepend(True, ramps[1:], bool)
 
-    steps = _checked_warmup_steps(warmup_steps, starts)
-    starts = _stacked(starts, jnp.int32)
-    init_value = _checked_rate("warmup_init_value", warmup_init_value)
+    steps = _entry("warmup_steps", warmup_steps, jnp.int32, "500", _warmup_steps)
+    init_value = _entry("warmup_init_value", warmup_init_value, dtype, "0.0", _rate)
+    _check_warmup(steps, warmup, listed)
+    starts, levels = _stacked(starts, jnp.int32), _stacked(levels, dtype)
     if is_traced(steps) or steps > 0:
-        if warmup:
-            raise bad_value(
-                "warmup and warmup_steps",
-                "not be given together",
-                f"warmup=True and warmup_steps={steps}",
-                "write warmup=True to ramp from rates[0] to rates[1] up to boundaries[0], or "
-                "warmup_steps to ramp from warmup_init_value to rates[0]",
-            )
         starts = _prepend(steps, starts, jnp.int32)
-        levels = _prepend(init_value, levels, levels.dtype)
+        levels = _prepend(init_value, levels, dtype)
         ramps = _prepend(True, ramps, bool)
     return make_schedule(starts, levels, ramps)
 
 
-def _checked_boundaries(boundaries: Any) -> Any:
-    values = _entries("boundaries", boundaries, "[1000, 2000]")
-    if is_traced(values):
-        return _traced_integers("boundaries", values)
+Check = Callable[[str, Any], Any]
+
+
+def _entries(name: str, values: Any, dtype: Any, example: str, check: Check) -> Any:
+    """``values`` as a list of checked numbers and tracers, or as one tracer."""
+    if not isinstance(values, np.ndarray | jax.Array):
+        values = sequence(name, values, f"[{example}]")
+    elif values.ndim != 1:
+        write = f"write a list such as [{example}], and optax_stepping.stack for several schedules"
+        must, got = "be one-dimensional", f"shape {values.shape}"
+        raise bad_value(name, must, got, f"{write} at once")
+    elif is_traced(values):
+        return _traced(name, values, dtype)
+    else:
+        values = plain(name, values, f"[{example}]")
+    one = example.partition(",")[0]
+    return [_entry(f"{name}[{i}]", value, dtype, one, check) for i, value in enumerate(values)]
+
+
+def _entry(name: str, value: Any, dtype: Any, example: str, check: Check) -> Any:
+    value = scalar(name, value, example)
+    return _traced(name, value, dtype) if is_traced(value) else check(name, value)
+
+
+def _traced(name: str, values: jax.Array, dtype: Any) -> jax.Array:
+    """Traced entries as ``dtype``, if they are of its kind."""
+    kinds = {jnp.int32: (is_integer, "integers"), bool: (lambda given: given.kind == "b", "bools")}
+    is_of_kind, kind = kinds.get(dtype, (is_real, "real numbers"))
+    if not is_of_kind(values.dtype):
+        write = f"write {name}.astype({np.dtype(dtype).name!r})"
+        raise bad_kind(name, f"have a dtype of {kind}", values.dtype, write)
+    if dtype == jnp.int32 and jnp.iinfo(values.dtype).max > INT32_MAX:
+        # Under x64: what is too large must not wrap.
+        values = jnp.clip(values, max(jnp.iinfo(values.dtype).min, -INT32_MAX - 1), INT32_MAX)
+    return values.astype(dtype)
+
+
+def _boundary(name: str, value: Any) -> int:
     remedy = "the first stage starts at 0 by itself: leave this boundary and the rate before it out"
-    steps = []
-    for i, value in enumerate(values):
-        here = f"boundaries[{i}]"
-        step = scalar(here, value, "1000")
-        if is_traced(step):
-            steps.append(_traced_integers(here, step))
-        else:
-            steps.append(integer(here, step, low=1, example="[1000, 2000]", remedy=remedy))
-    check_increasing("boundaries", steps)
-    return steps
+    return integer(name, value, low=1, example="[1000, 2000]", remedy=remedy)
 
 
-def _checked_rates(rates: Any) -> Any:
-    values = _entries("rates", rates, "[0.1, 0.01]")
-    if is_traced(values):
-        return _traced_reals("rates", values)
-    if not len(values):
-        raise bad_value(
-            "rates", "not be empty", "[]", "write one rate, as in [0.1], for a constant"
-        )
-    checked = [_checked_rate(f"rates[{i}]", rate) for i, rate in enumerate(values)]
-    return _stacked(checked, jnp.result_type(float))
-
-
-def _checked_rate(name: str, rate: Any) -> Any:
-    """``rate`` as a NumPy scalar of the type that rates have, or as a tracer."""
-    rate = scalar(name, rate, "0.1")
-    if is_traced(rate):
-        return _traced_reals(name, rate)
+def _rate(name: str, value: Any) -> np.floating:
     dtype = np.dtype(jnp.result_type(float))
     largest = float(np.finfo(dtype).max)
-    if abs(real(name, rate, "0.1")) > largest:
-        raise bad_value(
-            name, f"fit into {dtype}", shown(rate), f"write at most {largest:.3g} in magnitude"
-        )
-    if rate != 0 and dtype.type(rate) == 0:
-        raise bad_value(name, f"not vanish in {dtype}", repr(rate), "write 0.0 for none")
-    return dtype.type(rate)
+    if abs(real(name, value, "0.1")) > largest:
+        write = f"write at most {largest:.3g} in magnitude"
+        raise bad_value(name, f"fit into {dtype}", shown(value), write)
+    if value != 0 and dtype.type(value) == 0:
+        raise bad_value(name, f"not vanish in {dtype}", repr(value), "write 0.0 for none")
+    return dtype.type(value)
+
+
+def _flag(name: str, value: Any) -> Any:
+    check_flag(name, value)
+    return value
 
 
 def _checked_interpolate(interpolate: Any, num_boundaries: int) -> Any:
     if isinstance(interpolate, bool | np.bool_):
-        return np.full(num_boundaries, interpolate, bool)
+        return [interpolate] * num_boundaries
     if isinstance(interpolate, jax.Array) and not interpolate.ndim:
         interpolate = jnp.broadcast_to(interpolate, num_boundaries)
-    values = _entries("interpolate", interpolate, "[True, False]")
-    if len(values) != num_boundaries:
+    ramps = _entries("interpolate", interpolate, bool, "True, False", _flag)
+    if len(ramps) != num_boundaries:
+        must = "be one bool, or one for every stage but the last"
+        got = f"{len(ramps)} for {num_boundaries} boundaries"
+        raise bad_value("interpolate", must, got, f"write {num_boundaries} bools")
+    return ramps
+
+
+def _warmup_steps(name: str, value: Any) -> int:
+    return integer(name, value, example="500", remedy="write 0 for no warmup")
+
+
+def _check_warmup(steps: Any, warmup: bool, boundaries: Sequence[Any]) -> None:
+    known = ((i, boundary) for i, boundary in enumerate(boundaries) if not is_traced(boundary))
+    i, first = next(known, (0, INT32_MAX + 1))
+    if not is_traced(steps) and steps >= first:
         raise bad_value(
-            "interpolate",
-            "be one bool, or one for every stage but the last",
-            f"{len(values)} for {num_boundaries} boundaries",
-            f"write {num_boundaries} bools",
+            "warmup_steps",
+            "be below the first boundary",
+            f"warmup_steps = {steps} with boundaries[{i}] = {first}",
+            "shorten the warmup or move the boundary (boundaries count from step 0, not from the "
+            "end of the warmup)",
         )
-    if is_traced(values):
-        return _traced_flags("interpolate", values)
-    ramps = [scalar(f"interpolate[{i}]", ramp, "True") for i, ramp in enumerate(values)]
-    for i, ramp in enumerate(ramps):
-        check = _traced_flags if is_traced(ramp) else check_flag
-        check(f"interpolate[{i}]", ramp)
-    return _stacked(ramps, bool)
-
-
-def _checked_warmup_steps(warmup_steps: Any, boundaries: Any) -> Any:
-    warmup_steps = scalar("warmup_steps", warmup_steps, "500")
-    if is_traced(warmup_steps):
-        return _traced_integers("warmup_steps", warmup_steps)
-    warmup_steps = integer(
-        "warmup_steps", warmup_steps, example="500", remedy="write 0 for no warmup"
-    )
-    for i, boundary in _known_entries(boundaries)[:1]:
-        if warmup_steps >= boundary:
-            raise bad_value(
-                "warmup_steps",
-                "be below the first boundary",
-                f"warmup_steps = {warmup_steps} with boundaries[{i}] = {boundary}",
-                "shorten the warmup or move the boundary (boundaries count from step 0, not from "
-                "the end of the warmup)",
-            )
-    return warmup_steps
-
-
-def _entries(name: str, values: Any, example: str) -> Any:
-    """``values`` as a list, in which numbers and tracers may mix, or as one tracer."""
-    if not isinstance(values, np.ndarray | jax.Array):
-        return list(sequence(name, values, example))
-    if values.ndim != 1:
+    if warmup and (is_traced(steps) or steps):
         raise bad_value(
-            name,
-            "be one-dimensional",
-            f"shape {values.shape}",
-            f"write a list such as {example}, and optax_stepping.stack for several schedules at "
-            f"once",
+            "warmup and warmup_steps",
+            "not be given together",
+            f"warmup=True and warmup_steps={steps}",
+            "write warmup=True to ramp from rates[0] to rates[1] up to boundaries[0], or "
+            "warmup_steps to ramp from warmup_init_value to rates[0]",
         )
-    return values if is_traced(values) else plain(name, values, example)
-
-
-def _known_entries(entries: Any) -> list[tuple[int, Any]]:
-    """What is known of a list, with its positions; of a traced array, nothing."""
-    if is_traced(entries):
-        return []
-    return [(i, entry) for i, entry in enumerate(entries) if not is_traced(entry)]
-
-
-def _traced_integers(name: str, values: jax.Array) -> jax.Array:
-    if not is_integer(values.dtype):
-        raise bad_kind(
-            name,
-            "be integers" if values.ndim else "be an integer",
-            f"dtype {values.dtype}",
-            f"counts are optimizer steps: write {name}.astype(jnp.int32)",
-        )
-    limits = jnp.iinfo(values.dtype)
-    if limits.max > INT32_MAX:  # under x64: what is too large must not wrap
-        values = jnp.clip(values, max(limits.min, -INT32_MAX - 1), INT32_MAX)
-    return values.astype(jnp.int32)
-
-
-def _traced_reals(name: str, values: jax.Array) -> jax.Array:
-    if not is_real(values.dtype):
-        raise bad_kind(
-            name,
-            "be real numbers" if values.ndim else "be a real number",
-            f"dtype {values.dtype}",
-            f"write {name}.astype(jnp.float32)",
-        )
-    return values.astype(jnp.result_type(float))
-
-
-def _traced_flags(name: str, values: jax.Array) -> jax.Array:
-    if values.dtype != bool:
-        must = "be bools" if values.ndim else "be a bool"
-        raise bad_kind(name, must, f"dtype {values.dtype}", f"write {name}.astype(bool)")
-    return values
 
 
 def _stacked(entries: Any, dtype: Any) -> Any:
     """One array, of NumPy where all is known, so that it can be checked."""
     if is_traced(entries):
         return entries
-    xp = jnp if any(map(is_traced, entries)) else np
-    return (
-        xp.stack([xp.asarray(entry, dtype) for entry in entries]) if entries else np.zeros(0, dtype)
-    )
+    if any(map(is_traced, entries)):
+        return jnp.stack([jnp.asarray(entry, dtype) for entry in entries])
+    return np.array(entries, dtype)
 
 
 def _prepend(first: Any, rest: Any, dtype: Any) -> Any:
