@@ -107,22 +107,14 @@ def integer(name: str, value: Any, *, low: int = 0, example: str = "1000", remed
     if isinstance(number, float) and number.is_integer():
         number = int(number)
     if isinstance(number, bool) or not isinstance(number, int):
-        raise bad_kind(
-            name,
-            "be an integer",
-            shown(value),
-            f"it counts optimizer steps: write a whole number, as in {example}",
-        )
+        write = f"it counts optimizer steps: write a whole number, as in {example}"
+        raise bad_kind(name, "be an integer", shown(value), write)
     if number < low:
         must = {0: "not be negative", 1: "be positive"}.get(low, f"be at least {low}")
         raise bad_value(name, must, short(number), remedy or f"write {example}")
     if number > INT32_MAX:
-        raise bad_value(
-            name,
-            "fit into int32, the type of Optax's step counts",
-            short(number),
-            f"write at most {INT32_MAX}",
-        )
+        must = "fit into int32, the type of Optax's step counts"
+        raise bad_value(name, must, short(number), f"write at most {INT32_MAX}")
     return number
 
 
@@ -140,12 +132,8 @@ def sequence(name: str, values: Any, example: str) -> Sequence[Any]:
     """``values`` if it is a list, tuple, OmegaConf's list or another sequence, but no text."""
     text = str | bytes | bytearray | memoryview
     if not isinstance(values, Sequence) or isinstance(values, text):
-        raise bad_kind(
-            name,
-            "be a list, tuple, other sequence or array",
-            shown(values),
-            f"write a list such as {example}",
-        )
+        must = "be a list, tuple, other sequence or array"
+        raise bad_kind(name, must, shown(values), f"write a list such as {example}")
     return values
 
 
@@ -154,12 +142,8 @@ def check_increasing(name: str, steps: Sequence[Any]) -> None:
     entries = [(i, step) for i, step in enumerate(steps) if not is_traced(step)]
     for (i, before), (j, step) in itertools.pairwise(entries):
         if step <= before:
-            raise bad_value(
-                name,
-                "be strictly increasing",
-                f"{name}[{j}] = {step} after {name}[{i}] = {before}",
-                "write each step once, in ascending order",
-            )
+            must, write = "be strictly increasing", "write each step once, in ascending order"
+            raise bad_value(name, must, f"{name}[{j}] = {step} after {name}[{i}] = {before}", write)
 
 
 def check_known(name: str, must: str, value: Any, parts: Sequence[Any], write: str) -> None:
@@ -186,19 +170,11 @@ def check_leaves(name: str, boundaries: Any, rates: Any, ramps: Any) -> None:
             f"replace all three, or {write}",
         )
     if not is_integer(boundaries.dtype):
-        raise bad_kind(
-            name,
-            "have integers as boundaries",
-            boundaries.dtype,
-            "write boundaries.astype(jnp.int32)",
-        )
+        must = "have integers as boundaries"
+        raise bad_kind(name, must, boundaries.dtype, "write boundaries.astype(jnp.int32)")
     if not jnp.issubdtype(rates.dtype, jnp.floating):
-        raise bad_kind(
-            name,
-            "have floats as rates",
-            rates.dtype,
-            "write rates.astype(jnp.float32)",
-        )
+        must = "have floats as rates"
+        raise bad_kind(name, must, rates.dtype, "write rates.astype(jnp.float32)")
     # Code that casts all leaves of a state makes integers of bools.
     if ramps.dtype != bool and not is_integer(ramps.dtype):
         raise bad_kind(name, "have bools as ramps", ramps.dtype, "write ramps.astype(bool)")

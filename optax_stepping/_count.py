@@ -19,12 +19,8 @@ def on_host(count: Any) -> tuple[Any, Any]:
         return min(max(count, 0), INT32_MAX), None
     numbers = bool | float | np.ndarray | np.generic
     if not isinstance(count, numbers) or isinstance(count, np.ma.MaskedArray):
-        raise bad_kind(
-            "count",
-            "be a number or an array of numbers",
-            shown(count),
-            "write an int, or an array such as jnp.arange(10)",
-        )
+        write = "write an int, or an array such as jnp.arange(10)"
+        raise bad_kind("count", "be a number or an array of numbers", shown(count), write)
     count = in_native_order(np.asarray(count))
     _check_dtype(count.dtype)
     if count.dtype.itemsize < 8:
@@ -53,9 +49,5 @@ def at_least_single(dtype: Any) -> Any:
 
 def _check_dtype(dtype: np.dtype) -> None:
     if not is_real(dtype):
-        raise bad_kind(
-            "count",
-            "have an integer or floating dtype",
-            dtype,
-            "counts are optimizer steps: write 0, 1, 2",
-        )
+        must = "have an integer or floating dtype"
+        raise bad_kind("count", must, dtype, "counts are optimizer steps: write 0, 1, 2")

@@ -119,24 +119,17 @@ def one_member(state: SteppingState) -> SteppingState:
     if not axes:
         return state
     if not _agree(state, axes):
-        raise bad_value(
-            "schedule",
-            "be one schedule",
-            f"a state of {np.shape(state.count)} members that differ",
-            "take one member: jax.tree.map(lambda leaf: leaf[0], state)",
-        )
+        got = f"a state of {np.shape(state.count)} members that differ"
+        write = "take one member: jax.tree.map(lambda leaf: leaf[0], state)"
+        raise bad_value("schedule", "be one schedule", got, write)
     return SteppingState(*(leaf[(0,) * axes] for leaf in state))
 
 
 def _find(opt_state: Any, name: str | tuple[str, ...] | None) -> tuple[KeyPath, SteppingState]:
     words = (name,) if isinstance(name, str) else () if name is None else name
     if not isinstance(words, tuple) or not all(isinstance(word, str) for word in words):
-        raise bad_kind(
-            "name",
-            "be a word or a tuple of words",
-            shown(name),
-            'write "learning_rate" or ("decoder", "learning_rate")',
-        )
+        write = 'write "learning_rate" or ("decoder", "learning_rate")'
+        raise bad_kind("name", "be a word or a tuple of words", shown(name), write)
     flat = tree_flatten_with_path(opt_state, is_leaf=_is_state)[0]
     states = [(path, leaf) for path, leaf in flat if isinstance(leaf, SteppingState)]
     whole = [(path, leaf) for path, leaf in states if _words(path) == words]
@@ -147,12 +140,9 @@ def _find(opt_state: Any, name: str | tuple[str, ...] | None) -> tuple[KeyPath, 
         raise _no_state(flat)
     if not found:
         raise bad_value("name", "occur in a path", short(name), f"there are: {_listed(states)}")
-    raise bad_value(
-        "name",
-        "fit one state",
-        f"{short(name)}, which fits {len(found)}: {_listed(found)}",
-        f"write words of one path in their order, such as name={_words(found[0][0])}",
-    )
+    got = f"{short(name)}, which fits {len(found)}: {_listed(found)}"
+    write = f"write words of one path in their order, such as name={_words(found[0][0])}"
+    raise bad_value("name", "fit one state", got, write)
 
 
 def _no_state(flat: list[tuple[KeyPath, Any]]) -> ValueError:
@@ -226,12 +216,8 @@ def _fitted(schedule: SteppingSchedule, state: SteppingState, grow: bool) -> Ste
     new = SteppingSchedule(*map(fitted, vars(padded).values(), state[1:]))
     lost = "" if is_traced(schedule.rates) else lost_rate(known(padded.rates), new.rates)
     if lost:
-        raise bad_value(
-            "schedule",
-            f"have rates that fit into {state.rates.dtype}, the dtype of the state",
-            lost,
-            "write rates closer to 1",
-        )
+        must = f"have rates that fit into {state.rates.dtype}, the dtype of the state"
+        raise bad_value("schedule", must, lost, "write rates closer to 1")
     return make_schedule(*vars(new).values())
 
 
@@ -256,19 +242,12 @@ def _check_members(schedule: SteppingSchedule, state: SteppingState) -> None:
     if batch == members:
         return
     if batch:
-        raise bad_value(
-            "schedule",
-            f"have the batch shape {members} of the state",
-            batch,
-            "write stack([...]) with a schedule for every member of the state",
-        )
+        write = "write stack([...]) with a schedule for every member of the state"
+        raise bad_value("schedule", f"have the batch shape {members} of the state", batch, write)
     if not _agree(state[1:], len(members)):
-        raise bad_value(
-            "schedule",
-            f"be a stack of batch shape {members}, as the members of the state differ",
-            "one schedule",
-            "write stack([...]) with a schedule for every member of the state",
-        )
+        must = f"be a stack of batch shape {members}, as the members of the state differ"
+        write = "write stack([...]) with a schedule for every member of the state"
+        raise bad_value("schedule", must, "one schedule", write)
 
 
 def _agree(leaves: Sequence[jax.Array], axes: int) -> bool:

@@ -66,12 +66,9 @@ def join(schedules: Sequence[SteppingSchedule], boundaries: Sequence[int]) -> St
     curves = [_pieces(f"schedules[{i}]", schedule) for i, schedule in enumerate(schedules)]
     steps = _steps(boundaries)
     if len(steps) != len(curves) - 1:
-        raise bad_value(
-            "boundaries",
-            "be one fewer than schedules",
-            f"{len(steps)} for {len(curves)} schedules",
-            f"write {len(curves) - 1}: where each but the first starts",
-        )
+        must = "be one fewer than schedules"
+        write = f"write {len(curves) - 1}: where each but the first starts"
+        raise bad_value("boundaries", must, f"{len(steps)} for {len(curves)} schedules", write)
     check_increasing("boundaries", steps)
     return to_schedule(in_sequence(curves, steps))
 
@@ -161,12 +158,9 @@ def stretch(
     steps = [round(step * exact) for step in boundaries.ravel().tolist()]
     if max(steps, default=0) > INT32_MAX:
         last = np.unravel_index(np.argmax(boundaries), boundaries.shape)
-        raise bad_value(
-            "factor",
-            "keep boundaries within int32, the type of Optax's step counts",
-            f"{shown(factor)}, which puts {_named(boundaries, last)} beyond {INT32_MAX}",
-            "write a smaller one",
-        )
+        must = "keep boundaries within int32, the type of Optax's step counts"
+        got = f"{shown(factor)}, which puts {_named(boundaries, last)} beyond {INT32_MAX}"
+        raise bad_value("factor", must, got, "write a smaller one")
     stretched = np.array(steps, np.int32).reshape(boundaries.shape)
     _check_apart(factor, boundaries, stretched)
     return make_schedule(stretched, schedule.rates, schedule.ramps)
@@ -228,10 +222,6 @@ def _pieces(name: str, schedule: Any) -> list[Piece]:
     check_known(name, "have known boundaries and ramps", schedule, parts, write)
     boundaries, rates, ramps = leaves_on_host(schedule)
     if boundaries.ndim != 1:
-        raise bad_value(
-            name,
-            "be one schedule",
-            f"a batch of shape {boundaries.shape[:-1]}",
-            "take its members from unstack(batch), and stack what comes out",
-        )
+        write = "take its members from unstack(batch), and stack what comes out"
+        raise bad_value(name, "be one schedule", f"a batch of shape {boundaries.shape[:-1]}", write)
     return pieces_of(boundaries, rates, ramps)

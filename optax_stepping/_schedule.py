@@ -243,12 +243,8 @@ def as_function(
 
 def check_schedule(name: str, schedule: object) -> None:
     if not isinstance(schedule, SteppingSchedule):
-        raise bad_kind(
-            name,
-            "be a SteppingSchedule",
-            shown(schedule),
-            "write manual_stepping(boundaries, rates), or state.schedule",
-        )
+        write = "write manual_stepping(boundaries, rates), or state.schedule"
+        raise bad_kind(name, "be a SteppingSchedule", shown(schedule), write)
     check_leaves(name, *vars(schedule).values())
 
 
@@ -294,12 +290,9 @@ def _check_range(boundaries: np.ndarray) -> None:
     outside = (boundaries > INT32_MAX) | (boundaries < -INT32_MAX - 1)
     if outside.any():
         index = tuple(np.argwhere(outside)[0].tolist())
-        raise bad_value(
-            f"boundaries[{', '.join(map(str, index))}]",
-            "fit into int32, the type of Optax's step counts",
-            boundaries[index],
-            f"write at most {INT32_MAX}",
-        )
+        must = "fit into int32, the type of Optax's step counts"
+        write = f"write at most {INT32_MAX}"
+        raise bad_value(f"boundaries[{', '.join(map(str, index))}]", must, boundaries[index], write)
 
 
 def _checked_number(name: str, number: Any, dtype: np.dtype) -> float:
@@ -318,12 +311,9 @@ def _checked_scaled(
         scaled = operation(rates, rates.dtype.type(number))
     lost = lost_rate(rates, scaled) if number else ""
     if lost:
-        raise bad_value(
-            name,
-            f"keep rates within {limits.tiny:.3g} .. {limits.max:.3g}",
-            f"{number!r}, which makes {lost}",
-            f"write a {name} closer to 1",
-        )
+        must = f"keep rates within {limits.tiny:.3g} .. {limits.max:.3g}"
+        got = f"{number!r}, which makes {lost}"
+        raise bad_value(name, must, got, f"write a {name} closer to 1")
     return scaled
 
 

@@ -148,12 +148,8 @@ def unpad(schedule: SteppingSchedule) -> SteppingSchedule:
     check_schedule("schedule", schedule)
     boundaries, rates, ramps = _known_leaves("schedule", schedule)
     if boundaries.ndim != 1:
-        raise bad_value(
-            "schedule",
-            "be one schedule",
-            f"a batch of shape {boundaries.shape[:-1]}",
-            "take its members from unstack(batch)",
-        )
+        got = f"a batch of shape {boundaries.shape[:-1]}"
+        raise bad_value("schedule", "be one schedule", got, "take its members from unstack(batch)")
     # Only padding has boundaries at 0.
     padding = int(np.count_nonzero(boundaries == 0))
     return make_schedule(boundaries[padding:], rates[padding:], ramps[padding:])
@@ -190,12 +186,8 @@ def _checked_num_stages(schedules: Sequence[SteppingSchedule], num_stages: int) 
     present = _most_stages(schedules)
     num_stages = integer("num_stages", num_stages, low=1, example="8")
     if num_stages < present:
-        raise bad_value(
-            "num_stages",
-            f"be at least {present}, the stages of a schedule (a warmup counts as one)",
-            num_stages,
-            f"write num_stages={present} or more",
-        )
+        must = f"be at least {present}, the stages of a schedule (a warmup counts as one)"
+        raise bad_value("num_stages", must, num_stages, f"write num_stages={present} or more")
     return num_stages
 
 

@@ -161,12 +161,8 @@ def plot(
     if not isinstance(labels, list | tuple):
         labels = [labels] + [None] * (len(members) - 1)
     if len(labels) != len(members):
-        raise bad_value(
-            "label",
-            "be one, or one for every member",
-            f"{len(labels)} for {len(members)} schedules",
-            f"write label=[...] with {len(members)}",
-        )
+        must, got = "be one, or one for every member", f"{len(labels)} for {len(members)} schedules"
+        raise bad_value("label", must, got, f"write label=[...] with {len(members)}")
     curves = [_curve(member, total_steps) for member in members]
     axes = _new_axes() if ax is None else _checked_axes(ax)
     for curve, label in zip(curves, labels, strict=True):
