@@ -101,7 +101,7 @@ def _lines(rates: ndarray, noise: float) -> list[tuple[int, int]]:
 
     # Where the next count bends by more, no line goes on: most counts of most curves.
     unbent = np.abs(np.diff(rates, 2)) <= 4 * (off + drift)
-    for first in np.flatnonzero(unbent).tolist():
+    for first in np.flatnonzero(unbent).data:
         if first >= reached:
             reached = last = reach(first, size - 1)
             if is_sharp(first, last):
