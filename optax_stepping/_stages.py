@@ -73,8 +73,8 @@ def _lines(rates: ndarray, noise: float) -> list[tuple[int, int]]:
     - A line is as long as possible: it grows forwards, and then backwards, unless it began at a
       sharp end. From step to step it may drift a little, as recursions do.
     - Its ends are sharp: within an eighth of its length beyond, the rates leave it by much more
-      than the noise. A curve that looks straight for a while has no such ends. Where another line
-      or the gap ends, it may end in any way.
+      than noise and drift. A curve that looks straight for a while has no such ends. Where another
+      line or the gap ends, it may end in any way.
     - A line of less than six counts is next to one of those ends: a curve that turns is straight
       for so long.
     """
@@ -96,12 +96,14 @@ def _lines(rates: ndarray, noise: float) -> list[tuple[int, int]]:
         slope, step = (rate[last] - rate[first]) / (last - first), 1 if first < last else -1
         stop = last + step + step * max(1, abs(last - first) // 8)
         beyond = range(last + step, min(max(stop, before - 1), size), step)
-        off_line = (abs(rate[last] + slope * (c - last) - rate[c]) for c in beyond)
-        return not beyond or any(off > 4 * noise for off in off_line)
+        clear = 8 * (off + drift * abs(last - first))
+        return not beyond or any(
+            abs(rate[last] + slope * (count - last) - rate[count]) > clear for count in beyond
+        )
 
     # Where the next count bends by more, no line goes on: most counts of most curves.
     unbent = np.abs(np.diff(rates, 2)) <= 4 * (off + drift)
-    for first in np.flatnonzero(unbent).tolist():
+    for first in np.flatnonzero(unbent).data:
         if first >= reached:
             reached = last = reach(first, size - 1)
             if is_sharp(first, last):
