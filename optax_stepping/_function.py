@@ -162,7 +162,5 @@ def _rate(function: Callable[[Any], Any], count: int) -> float:
 
 
 def _double_precision() -> contextlib.AbstractContextManager[None, None]:
-    if hasattr(jax, "enable_x64"):
-        return jax.enable_x64(True)
-    # Its place before JAX 0.8.
-    return importlib.import_module("jax.experimental").enable_x64(True)
+    before_jax_0_8 = importlib.import_module("jax.experimental")
+    return (jax if hasattr(jax, "enable_x64") else before_jax_0_8).enable_x64(True)

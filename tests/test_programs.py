@@ -176,7 +176,7 @@ def test_a_function_is_copied_pickled_and_compared():
     assert jax.jit(function)(8) == 0.125
 
 
-@pytest.mark.parametrize("num_stages", [3, 45, 200])
+@pytest.mark.parametrize("num_stages", [3, 16, 45, 200])
 def test_export_with_a_symbolic_number_of_counts(num_stages):
     schedule = o.manual_stepping(range(1, num_stages), np.linspace(1, 2, num_stages))
     counts = jax.ShapeDtypeStruct(export.symbolic_shape("k"), jnp.int32)

@@ -151,7 +151,8 @@ SHAPES = {
     "restarts": lambda t: np.cos(12 * t % np.pi), "stairs": lambda t: np.floor(7 * t) / 7,
     "rough": lambda t: np.sin(np.arange(t.size) ** 2 % 97),
 }  # fmt: skip
-PART = st.tuples(st.sampled_from(sorted(SHAPES)), st.sampled_from([1, 2, 5, 30, 200, 3000]), st.floats(0, 1), st.floats(0, 1))  # fmt: skip
+RATES = st.floats(0, 1, allow_subnormal=False)
+PART = st.tuples(st.sampled_from(sorted(SHAPES)), st.sampled_from([1, 2, 5, 30, 200, 3000]), RATES, RATES)  # fmt: skip
 
 
 @DTYPES
