@@ -15,7 +15,7 @@ import numpy as np
 
 from optax_stepping._arguments import bad_kind, bad_value, integer, is_real, is_traced, shown
 from optax_stepping._schedule import SteppingSchedule
-from optax_stepping._table import check_options, find_stages
+from optax_stepping._table import check_options, concrete, find_stages
 
 WRITE = "write a function from one count, an int, to one rate"
 
@@ -72,8 +72,7 @@ def from_function(
     check_options(tolerance, num_stages)
     if not callable(function):
         raise bad_kind("function", "be callable", shown(function), WRITE)
-    # JAX computes at once, inside transformations too, and may transfer arrays.
-    with jax.ensure_compile_time_eval(), jax.transfer_guard("allow"):
+    with concrete():
         rates = _table(function, total_steps)
         if jnp.result_type(float) == rates.dtype:
             return find_stages(rates, tolerance, num_stages)

@@ -106,8 +106,9 @@ def manual_stepping(
         raise bad_value("rates", "not be empty", "[]", write)
     if num_rates != num_boundaries + 1:
         got = f"{num_rates} rates for {num_boundaries} boundaries"
-        write = f"write {num_boundaries + 1} rates: one before the first boundary and one from each"
-        raise bad_value("rates", "have one entry more than boundaries", got, f"{write} boundary on")
+        write = f"write {num_boundaries + 1} rates: one before the first boundary and "
+        write += "one from each boundary on"
+        raise bad_value("rates", "have one entry more than boundaries", got, write)
     ramps = _stacked(_checked_interpolate(interpolate, num_boundaries), bool)
     if warmup and num_boundaries:
         ramps = _prepend(True, ramps[1:], bool)
@@ -131,9 +132,9 @@ def _entries(name: str, values: Any, dtype: Any, example: str, check: Check) -> 
     if not isinstance(values, np.ndarray | jax.Array):
         values = sequence(name, values, f"[{example}]")
     elif values.ndim != 1:
-        write = f"write a list such as [{example}], and optax_stepping.stack for several schedules"
-        must, got = "be one-dimensional", f"shape {values.shape}"
-        raise bad_value(name, must, got, f"{write} at once")
+        write = f"write a list such as [{example}], and optax_stepping.stack for several schedules "
+        write += "at once"
+        raise bad_value(name, "be one-dimensional", f"shape {values.shape}", write)
     elif is_traced(values):
         return _traced(name, values, dtype)
     else:

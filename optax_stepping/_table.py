@@ -1,7 +1,8 @@
 """A table of rates as a schedule: its straight stretches as stages, its curves as ramps."""
 
+import contextlib
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -79,9 +80,15 @@ def from_table(
       [373, 852, 1000]
     """
     check_options(tolerance, num_stages)
-    # JAX computes at once, inside transformations too, and may transfer arrays.
-    with jax.ensure_compile_time_eval(), jax.transfer_guard("allow"):
+    with concrete():
         return find_stages(_checked(rates), tolerance, num_stages)
+
+
+@contextlib.contextmanager
+def concrete() -> Iterator[None]:
+    """Here JAX computes at once, inside transformations too, and may transfer arrays."""
+    with jax.ensure_compile_time_eval(), jax.transfer_guard("allow"):
+        yield
 
 
 def check_options(tolerance: Any, num_stages: Any) -> None:

@@ -40,7 +40,8 @@ def present_backends() -> list[str]:
     found = []
     for platform in ("cpu", "gpu", "tpu"):
         with contextlib.suppress(RuntimeError):
-            found += [platform] * bool(jax.devices(platform))
+            jax.devices(platform)
+            found.append(platform)
     return found
 
 

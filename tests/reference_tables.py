@@ -62,15 +62,12 @@ OBJECT_DETECTION = [
     object_detection("momentum_optimizer { learning_rate { constant_learning_rate { } } }", [], ["0.002"], 10, 10**6),
 ]  # fmt: skip
 WARMUP = {"WARMUP_ITERS": 1000, "WARMUP_FACTOR": 0.001, "GAMMA": 0.1}
+STEPS_AND_ENDS = (60000, 80000, 90000), (120000, 160000, 180000), (210000, 250000, 270000)
 DETECTRON2 = [
     # The 1x, 2x and 3x schedules of configs/Base-RCNN-FPN.yaml and its relatives, then the defaults.
     *(
         detectron2("0.02", [*steps], 250, 777, STEPS=tuple(steps), MAX_ITER=end, **WARMUP)
-        for *steps, end in (
-            (60000, 80000, 90000),
-            (120000, 160000, 180000),
-            (210000, 250000, 270000),
-        )
+        for *steps, end in STEPS_AND_ENDS
     ),
     detectron2("0.001", [30000]),
 ]

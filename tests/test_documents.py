@@ -14,13 +14,8 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 GUIDES = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/**/guides/*.md"))
 WITH_CODE = ["README.md", "docs/index.md", *GUIDES]
-OTHERS = [
-    "CHANGELOG.md",
-    "CONTRIBUTING.md",
-    "SECURITY.md",
-    "benchmarks/RESULTS.md",
-    "tests/README.md",
-]
+NEIGHBORS = sorted(path.name for path in ROOT.glob("[!R]*.md"))
+OTHERS = [*NEIGHBORS, "benchmarks/RESULTS.md", "tests/README.md"]
 BLOCKS = [
     (name, block)
     for name in WITH_CODE

@@ -2,6 +2,7 @@
 
 import functools
 import gc
+import inspect
 import itertools
 import pickle
 
@@ -13,6 +14,7 @@ import numpy as np
 import optax
 import orbax.checkpoint as ocp
 import pytest
+from flax import nnx
 from jax import export
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from optax import contrib
@@ -558,6 +560,27 @@ def test_export_of_a_step():
     updates, state = export.deserialize(program).call(*arguments)
     assert type(state) is SteppingState
     np.testing.assert_array_equal(updates, -SCHEDULE(0) * np.ones(2))
+
+
+@pytest.mark.parametrize("form", LIVE)
+def test_nnx_optimizer(form):
+    model = nnx.Linear(2, 1, rngs=nnx.Rngs(0))
+    trainer = nnx.Optimizer(model, LIVE[form](pad(SCHEDULE, 8)), wrt=nnx.Param)
+
+    @nnx.jit
+    def step(model, trainer):
+        grads = nnx.grad(lambda m: jnp.mean(m(jnp.ones((3, 2))) ** 2))(model)
+        # Before flax 0.11, an optimizer held its model.
+        takes_model = "model" in inspect.signature(trainer.update).parameters
+        trainer.update(*([model, grads] if takes_model else [grads]))
+
+    step(model, trainer)
+    assert get_state(trainer.opt_state).rate == SCHEDULE(1)
+    trainer.opt_state = set_schedule(trainer.opt_state, DECAY)
+    assert get_state(trainer.opt_state).rate == DECAY(1)
+    step(model, trainer)
+    assert get_state(trainer.opt_state).rate == DECAY(2)
+    assert SCHEDULE(trainer.step) == SCHEDULE(2)
 
 
 def test_every_leaf_stays_on_its_device():

@@ -52,10 +52,8 @@ CONFIGURED = {
 def test_a_configured_schedule_trains(how):
     schedule = CONFIGURED[how]()
     chex.assert_trees_all_equal(schedule(COUNTS), PLAN(COUNTS))
-    for target, argument in (
-        ("optax.sgd", "learning_rate"),
-        ("optax_stepping.scale_by_stepping", "schedule"),
-    ):
+    targets = {"optax.sgd": "learning_rate", "optax_stepping.scale_by_stepping": "schedule"}
+    for target, argument in targets.items():
         optimizer = hydra.utils.instantiate({"_target_": target}, **{argument: schedule})
         updates, _ = optimizer.update(jnp.ones(2), optimizer.init(jnp.ones(2)))
         chex.assert_trees_all_equal(updates, -PLAN(0) * jnp.ones(2))

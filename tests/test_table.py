@@ -244,12 +244,8 @@ OPTAX = {
 
 
 PROMOTES = pytest.mark.not_under("JAX_NUMPY_DTYPE_PROMOTION", reason="Optax multiplies bools")
-LIMITS = {
-    "lines": PROMOTES,
-    "one cycle": PROMOTES,
-    "cosine cycle": PROMOTES,
-    "of one precision": pytest.mark.not_under("JAX_ENABLE_X64", reason="it fails there itself"),
-}
+LIMITS = dict.fromkeys(["lines", "one cycle", "cosine cycle"], PROMOTES)
+LIMITS["of one precision"] = pytest.mark.not_under("JAX_ENABLE_X64", reason="it fails there itself")
 
 
 def names(table):

@@ -13,9 +13,10 @@ import numpy as np
 
 from optax_stepping import _arguments as arguments
 from optax_stepping._arguments import bad_kind, bad_value, integer, shown
+from optax_stepping._changes import LONGEST_TABLE
 from optax_stepping._schedule import SteppingSchedule
 from optax_stepping._table import check_options, from_table
-from optax_stepping.interop._files import MAX_STEPS, read_yaml
+from optax_stepping.interop._files import read_yaml
 
 # The tolerance with which fvcore compares shares of the training.
 EPSILON = 1e-6
@@ -158,8 +159,10 @@ def _checked(key: str, value: Any) -> Any:
         return float(arguments.real(name, value, str(default)))
     if isinstance(default, int):
         value = integer(name, value, low=int(key != "WARMUP_ITERS"), example=str(default))
-        if key == "MAX_ITER" and value > MAX_STEPS:
-            raise bad_value(name, f"be at most {MAX_STEPS}", value, "write the training's length")
+        if key == "MAX_ITER" and value > LONGEST_TABLE:
+            raise bad_value(
+                name, f"be at most {LONGEST_TABLE}", value, "write the training's length"
+            )
         return value
     remedy = "leave it out, the first rate starts at 0 by itself"
     values = enumerate(arguments.sequence(name, value, "(60000, 80000)"))

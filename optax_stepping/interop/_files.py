@@ -1,4 +1,4 @@
-"""What is read at once: texts, YAML with its base files, trainings of a bounded size."""
+"""What is read at once: texts, and YAML with its base files."""
 
 import os
 import re
@@ -10,7 +10,6 @@ from optax_stepping._arguments import bad_kind, bad_value, shown
 from optax_stepping._extras import import_extra
 
 MAX_BYTES = 1_000_000
-MAX_STEPS = 10_000_000
 MAX_BASES = 10
 
 

@@ -39,9 +39,9 @@ def light_copy(value: Any, copies: Copies, *, owner: bool = False) -> Any:
     if isinstance(value, dict | list | set | deque | np.ndarray):
         new: Any = copy.copy(value)
         copies[id(value)] = value, new
-        parts = value.items() if isinstance(value, dict) else enumerate(value)
-        for key, part in parts if isinstance(value, dict | list) else ():
-            new[key] = light_copy(part, copies)
+        if isinstance(value, dict | list):
+            for key in value if isinstance(value, dict) else range(len(value)):
+                new[key] = light_copy(value[key], copies)
         return new
     if hasattr(kind, "fill_"):
         # A tensor of a single number is a rate, which torch fills in place.

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from optax_stepping._arguments import INT32_MAX, bad_value, integer
+from optax_stepping._changes import LONGEST_TABLE
 from optax_stepping._manual_stepping import manual_stepping
 from optax_stepping._pieces import Piece, to_schedule
 from optax_stepping._schedule import SteppingSchedule
 from optax_stepping._table import check_options, from_table
-from optax_stepping.interop._files import MAX_STEPS
 from optax_stepping.interop._pipeline_config import Field, read_config
 
 MAX_STAIRS = 10_000
@@ -73,8 +73,8 @@ def from_tf_object_detection(
             return manual_stepping([], [fields.learning_rate])
         if name == "manual_step_learning_rate":
             return _manual_steps(fields, total_steps)
-        if length is not None and length > MAX_STEPS:
-            must = f"be at most {MAX_STEPS} steps long"
+        if length is not None and length > LONGEST_TABLE:
+            must = f"be at most {LONGEST_TABLE} steps long"
             raise bad_value("training", must, length, "write total_steps=90000, say")
         with np.errstate(all="ignore"):  # what is not finite is refused
             if length is None:
