@@ -4,7 +4,7 @@ import heapq
 import itertools
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -86,7 +86,7 @@ def from_mmengine(
         example = "[dict(type='MultiStepLR', ...)]"
         parts = [] if parts is None else arguments.sequence("param_scheduler", parts, example)
         schedulers = (_read(f"param_scheduler[{i}]", part, run) for i, part in enumerate(parts))
-    return from_changes(_stepped(schedulers, run.group), tolerance)
+    return from_changes(_changes(schedulers, run.group), tolerance)
 
 
 class Run(NamedTuple):
@@ -114,8 +114,25 @@ class Run(NamedTuple):
         return total_steps // unit
 
 
-def _stepped(schedulers: Iterable[Any], group: dict[str, float]) -> dict[int, float]:
+def _changes(schedulers: Iterable[Any], group: dict[str, float]) -> dict[int, float]:
     """The rates from each count on at which a scheduler acts."""
+    changes = {0: group["lr"]}
+    for count, s in _acts(schedulers):
+        step = count // s.unit - s.first
+        try:
+            rate = s.formula(s, step, group["lr"])
+        except ArithmeticError as error:
+            rate = error
+        if not isinstance(rate, int | float) or not abs(rate) <= LARGEST:
+            must = "have a rate at every step"
+            write = "change a number, or end before by total_steps"
+            raise bad_value(s.place, must, f"{rate} at its step {step}", write)
+        changes[count] = group["lr"] = rate
+    return changes
+
+
+def _acts(schedulers: Iterable[Any]) -> Iterator[tuple[int, Any]]:
+    """The counts at which schedulers act, each with its scheduler, in the runner's order."""
     made = []
     for s in filter(None, schedulers):
         if len(s.counts) > LONGEST_TABLE:
@@ -124,28 +141,11 @@ def _stepped(schedulers: Iterable[Any], group: dict[str, float]) -> dict[int, fl
         # A scheduler makes its first step when it is made, before the next one is.
         made.append(s)
         if 0 in s.counts:
-            _act(s, 0, group)
+            yield 0, s
     # The others follow each iteration, or each epoch, after those of the iteration.
     made.sort(key=lambda s: s.by_epoch)
-    changes = {0: group["lr"]}
-    for count, _ in itertools.groupby(heapq.merge(*(s.counts for s in made))):
-        for s in made:
-            if count and count in s.counts:
-                changes[count] = _act(s, count, group)
-    return changes
-
-
-def _act(s: Any, count: int, group: dict[str, float]) -> float:
-    step = count // s.unit - s.first
-    try:
-        rate = s.formula(s, step, group["lr"])
-    except ArithmeticError as error:
-        rate = error
-    if not isinstance(rate, int | float) or not abs(rate) <= LARGEST:
-        must, write = "have a rate at every step", "change a number, or end before by total_steps"
-        raise bad_value(s.place, must, f"{rate} at its step {step}", write)
-    group["lr"] = rate
-    return rate
+    later = (zip(filter(None, s.counts), itertools.repeat(s)) for s in made)
+    yield from heapq.merge(*later, key=lambda act: act[0])
 
 
 def _read(place: str, part: Any, run: Run) -> Any:
@@ -153,9 +153,7 @@ def _read(place: str, part: Any, run: Run) -> Any:
     if not isinstance(part, Mapping):
         raise bad_kind(place, "be a dict", shown(part), "write dict(type='MultiStepLR', ...)")
     if "type" not in part:
-        write = (
-            "write type='MultiStepLR', or, with several optimizers, param_scheduler[one of them]"
-        )
+        write = "write type='MultiStepLR'; of several optimizers, param_scheduler[one of them]"
         raise bad_value(place, "have a 'type'", shown(list(part)), write)
     settings = {key: value for key, value in part.items() if key not in ("type", "_scope_")}
     name = getattr(part["type"], "__name__", str(part["type"])).rpartition(".")[2]
