@@ -151,13 +151,12 @@ def _rates(
     scheduler: Any, warmup: Any, stepped: np.ndarray, now: int, param_group: int
 ) -> np.ndarray:
     """The rate at every count, by when the scheduler is stepped as often as ``stepped`` says."""
-    copies = {}
-    scheduler, warmup = light_copy(scheduler, copies), light_copy(warmup, copies)
+    scheduler, warmup = light_copy((scheduler, warmup), {})
     group = scheduler.optimizer.param_groups[param_group]
     rates = np.full(len(stepped), float(group["lr"]))
     with warnings.catch_warnings():
-        # Older versions of SequentialLR warn of themselves.
-        warnings.filterwarnings("ignore", "The epoch parameter in `scheduler.step")
+        # PyTorch warns of an optimizer without steps, its older SequentialLR of itself.
+        warnings.filterwarnings("ignore", ".*scheduler.step")
         for count in range(now + 1, len(stepped)):
             try:
                 if warmup is not None:
