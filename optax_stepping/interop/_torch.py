@@ -96,21 +96,17 @@ def from_torch(
     if group >= number:
         must = f"be below the number of groups, {number}"
         raise bad_value("param_group", must, group, f"write {number - 1} for the last")
-    return from_table(_rates(scheduler, warmup, stepped, now, group), tolerance=tolerance)
+    return from_table(_rates((scheduler, warmup), stepped, now, group), tolerance=tolerance)
 
 
-_LIGHTNING_KEYS = {
-    "scheduler", "interval", "frequency", "monitor", "reduce_on_plateau", "strict", "name"
-}  # fmt: skip
+_KEYS = {"scheduler", "interval", "frequency", "monitor", "reduce_on_plateau", "strict", "name"}
 _FOR_A_METRIC = "use optax.contrib.reduce_on_plateau for a rate that follows a metric"
 
 
-def _from_lightning(
-    config: Mapping[str, Any], counts: np.ndarray, length: int
-) -> tuple[Any, np.ndarray]:
+def _from_lightning(config: Mapping, counts: np.ndarray, length: int) -> tuple[Any, np.ndarray]:
     """The scheduler of the dict, and how often Lightning has stepped it at every count."""
-    if "scheduler" not in config or not _LIGHTNING_KEYS.issuperset(config):
-        must = f"have 'scheduler' and otherwise only keys of {sorted(_LIGHTNING_KEYS)}"
+    if "scheduler" not in config or not _KEYS.issuperset(config):
+        must = f"have 'scheduler' and otherwise only keys of {sorted(_KEYS)}"
         write = "write the dict that configure_optimizers returns as 'lr_scheduler'"
         raise bad_value("scheduler", must, f"a dict of {sorted(map(str, config))}", write)
     for key in ("monitor", "reduce_on_plateau"):
@@ -147,17 +143,14 @@ def _steps_done(name: str, scheduler: Any) -> int:
     return int(scheduler.last_epoch)
 
 
-def _rates(
-    scheduler: Any, warmup: Any, stepped: np.ndarray, now: int, param_group: int
-) -> np.ndarray:
+def _rates(schedulers: Any, stepped: np.ndarray, now: int, param_group: int) -> np.ndarray:
     """The rate at every count, by when the scheduler is stepped as often as ``stepped`` says."""
-    copies = {}
-    scheduler, warmup = light_copy(scheduler, copies), light_copy(warmup, copies)
+    scheduler, warmup = light_copy(schedulers, {})
     group = scheduler.optimizer.param_groups[param_group]
     rates = np.full(len(stepped), float(group["lr"]))
     with warnings.catch_warnings():
-        # Older versions of SequentialLR warn of themselves.
-        warnings.filterwarnings("ignore", "The epoch parameter in `scheduler.step")
+        # PyTorch warns of an optimizer without steps, its older SequentialLR of itself.
+        warnings.filterwarnings("ignore", ".*scheduler.step")
         for count in range(now + 1, len(stepped)):
             try:
                 if warmup is not None:
