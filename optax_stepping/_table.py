@@ -160,11 +160,7 @@ def _checked(rates: Any) -> ndarray:
     entries = [rates] if is_array else arguments.sequence("rates", rates, EXAMPLE)
     write = "convert them outside jit for a peak of 1, and multiply the schedule"
     arguments.check_known("rates", "be known", rates, entries, write)
-    try:
-        table = np.asarray(rates) if is_array else np.fromiter(entries, object)
-    except (TypeError, ValueError):
-        got = arguments.shown(rates)
-        raise bad_value("rates", "be one number a step", got, f"write {EXAMPLE}") from None
+    table = np.asarray(rates) if is_array else np.fromiter(entries, object)
     if table.ndim != 1 or not table.size:
         must, got = "be one-dimensional and not empty", f"shape {table.shape}"
         raise bad_value("rates", must, got, f"write a list such as {EXAMPLE}")
