@@ -1,9 +1,9 @@
 """The stages of a table of rates: straight stretches, and steps or ramps along its curves."""
 
+import functools
 import itertools
 import math
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 import numpy as np
 from numpy import ndarray
@@ -15,24 +15,24 @@ DOUBLE, SINGLE = 2.0**-49, 2.0**-21
 def straight_stretches(rates: ndarray) -> list[tuple[int, int]]:
     """The first and last counts of every straight stretch, in order; two may share an end.
 
-    First come held stretches, then lines in the gaps between them. What is found splits a gap into
-    smaller ones, which are searched again: their largest rate, and so their noise, may be smaller.
+    A gap is searched for held stretches, and if it has none, for lines. What is found splits it
+    into smaller gaps, which are searched again: their largest rate, and so their noise, may be
+    smaller.
     """
-    noise, found = _noise(rates), []
-    for search in (_held, _lines):
-        left = gaps(found, 0, len(rates) - 1)
-        while left:
-            start, end = left.pop()
-            part = rates[start : end + 1]
-            new = [(start + a, start + b) for a, b in search(part, noise * np.abs(part).max())]
-            found += new
-            left += gaps(new, start, end) if new else []
+    noise, found, left = _noise(rates), [], [(0, len(rates) - 1)]
+    while left:
+        start, end = left.pop()
+        part = rates[start : end + 1]
+        off = noise * np.abs(part).max()
+        new = [(start + a, start + b) for a, b in _held(part, off) or _lines(part, off)]
+        found += new
+        left += gaps(new, start, end) if new else []
     return sorted(found)
 
 
 def gaps(stretches: list[tuple[int, int]], first: int, last: int) -> list[tuple[int, int]]:
     """From the end of each stretch to the start of the next one, if there are counts between."""
-    ends = itertools.pairwise([(first, first), *sorted(stretches), (last, last)])
+    ends = itertools.pairwise([(first, first), *stretches, (last, last)])
     return [(end, start) for (_, end), (start, _) in ends if start - end > 1]
 
 
@@ -41,82 +41,72 @@ def _noise(rates: ndarray) -> float:
     because curves have hardly any.
     """
     height, fourth = np.abs(rates[2:-2]), np.abs(np.diff(rates, 4))
-    some = (fourth > 0) & (height > 0)
-    fourth = np.minimum(fourth, height)[some] / height[some]
-    return float(np.clip(np.quantile(fourth, 0.9), DOUBLE, SINGLE)) if fourth.size else DOUBLE
+    share = fourth[fourth > 0] / (fourth + height)[fourth > 0]
+    return float(np.clip(np.quantile(np.append(share, DOUBLE), 0.9), DOUBLE, SINGLE))
 
 
 def _held(rates: ndarray, noise: float) -> list[tuple[int, int]]:
     """Stretches of two or more rates that are equal to the bit.
 
     Their ends are sharp: the next rate, or one at twice as many counts, differs by much more than
-    the noise. A flat curve has equal rates, too, but leaves them slowly. A stretch of more than 16
-    counts and 1/128 of the gap may end in any way, and so may any stretch where the gap ends.
+    the noise. A flat curve has equal rates, too, but leaves them slowly. A stretch of more than
+    1/128 of the gap may end in any way, and so may any stretch where the gap ends.
     """
-    ends, size = np.flatnonzero(np.diff(rates)), len(rates)
-    first, last = np.append(0, ends + 1), np.append(ends, size - 1)
+    around = np.pad(rates, 1, constant_values=np.inf)
+    changes = np.flatnonzero(np.diff(around))
+    first, last = changes[:-1] + 1, changes[1:]
     first, last = first[last > first], last[last > first]
-    length = last - first
+    steps = last - first
 
-    def is_sharp(end: ndarray, direction: int) -> ndarray:
-        near, far = (np.clip(end + direction * n, 0, size - 1) for n in (1, 2 * length + 2))
-        jump = np.maximum(np.abs(rates[near] - rates[end]), np.abs(rates[far] - rates[end]))
-        return (near == end) | (jump > 4 * noise)
+    def jump(end: ndarray, steps: ndarray | int) -> ndarray:
+        return np.abs(around.take(end + steps, mode="clip") - around[end])
 
-    good = is_sharp(first, -1) & is_sharp(last, 1) | (length > max(16, size / 128))
-    return np.column_stack([first, last])[good].tolist()
+    before = np.maximum(jump(first, -1), jump(first, -2 * steps - 2))
+    after = np.maximum(jump(last, 1), jump(last, 2 * steps + 2))
+    good = (np.minimum(before, after) > 4 * noise) | (steps > len(rates) / 128)
+    return np.column_stack([first - 1, last - 1])[good].tolist()
 
 
 def _lines(rates: ndarray, noise: float) -> list[tuple[int, int]]:
     """Stretches of three or more rates that are straight up to noise.
 
-    - A line is as long as possible: it grows forwards, and then backwards, unless it began at a
-      sharp end. From step to step it may drift a little, as recursions do.
+    - A line goes on forwards as long as a ramp can. From step to step it may drift a little, as
+      recursions do. Then it goes on backwards, for it may have begun before.
     - Its ends are sharp: within an eighth of its length beyond, the rates leave it by much more
       than noise and drift. A curve that looks straight for a while has no such ends. Where another
       line or the gap ends, it may end in any way.
     - A line of less than six counts is next to one of those ends: a curve that turns is straight
       for so long.
     """
-    size, off, drift = len(rates), noise / 2, DOUBLE / 4 * np.abs(rates).max()
+    end, off, drift = len(rates) - 1, noise / 2, DOUBLE / 4 * np.abs(rates).max()
     # Items of these are Python floats, and slices of them views.
-    floor, roof, rate = (rates - off).data, (rates + off).data, rates.data
+    floor, roof, rate = (table.data for table in (rates - off, rates + off, rates))
     found, before, reached = [], 0, 0
-
-    def reach(first: int, last: int) -> int:
-        """The count up to which a line from ``first`` goes on, on its way to ``last``."""
-        if first < last:
-            ahead = slice(first + 1, last + 1)
-            return first + longest_ramp(floor[ahead], roof[ahead], rate[first], drift)[0]
-        ahead = slice(last, first)
-        return first - longest_ramp(floor[ahead][::-1], roof[ahead][::-1], rate[first], drift)[0]
-
-    def is_sharp(first: int, last: int) -> bool:
-        """Whether the rates beyond ``last`` leave the line that comes from ``first``."""
-        slope, step = (rate[last] - rate[first]) / (last - first), 1 if first < last else -1
-        stop = last + step + step * max(1, abs(last - first) // 8)
-        beyond = range(last + step, min(max(stop, before - 1), size), step)
-        clear = 8 * (off + drift * abs(last - first))
-        return not beyond or any(
-            abs(rate[last] + slope * (count - last) - rate[count]) > clear for count in beyond
-        )
-
     # Where the next count bends by more, no line goes on: most counts of most curves.
     unbent = np.abs(np.diff(rates, 2)) <= 4 * (off + drift)
     for first in np.flatnonzero(unbent).data:
-        if first >= reached:
-            reached = last = reach(first, size - 1)
-            if is_sharp(first, last):
-                first = first if is_sharp(last, first) else reach(last, before)
-                if last - first > 1 and is_sharp(last, first):
-                    found.append((first, last))
-                    before = last
-    ends = [(0, 0), *found, (size - 1, size - 1)]
-    return [
-        (first, last)
-        for (_, before), (first, last), (after, _) in zip(ends, found, ends[2:], strict=False)
-        if last - first > 4 or first - before <= 1 or after - last <= 1
-    ]
+        if first < reached:
+            continue
+        steps, slope = longest_ramp(floor[first + 1 :], roof[first + 1 :], rate[first], drift)
+        reached = last = first + steps
+        distance = functools.partial(_distance, rate, last, slope)
+        near, clear = max(1, steps // 8), 8 * (off + drift * steps)
+        beyond = [distance(count) for count in range(last + 1, min(last + near + 1, end))]
+        if max(beyond, default=math.inf) <= clear:
+            continue
+        while first > before and distance(first - 1) <= noise:
+            first -= 1
+        ahead = [distance(count) for count in range(max(first - near, before + 1), first)]
+        least = 5 if ahead and beyond else 2
+        if max(ahead, default=math.inf) > clear and last - first >= least:
+            found.append((first, last))
+            before = last
+    return found
+
+
+def _distance(rate: memoryview, last: int, slope: float, count: int) -> float:
+    """From the rate at ``count`` to a line that ends at the rate at ``last``."""
+    return abs(rate[last] + slope * (count - last) - rate[count])
 
 
 def longest_ramp(
@@ -135,74 +125,57 @@ def longest_ramp(
     return steps, (low + high) / 2
 
 
-class Stages(NamedTuple):
-    starts: ndarray
-    rates: ndarray
-    ramps: ndarray  # whether each ramps to the next rate
-
-    def merged(self) -> "Stages":
-        """Ramps of one step, or to an equal rate, are held; a rate that is held goes on."""
-        starts, rates, ramps = self
-        equal = rates[1:] == rates[:-1]
-        ramps = ramps & np.append(~equal & (np.diff(starts) > 1), False)
-        new = np.append(True, ~equal | ramps[1:] | ramps[:-1])
-        return Stages(starts[new], rates[new], ramps[new])
-
-
 def to_stages(
     rates: ndarray, single: ndarray, stretches: list[tuple[int, int]], error: float
-) -> Stages:
-    """At first each count is a stage. Then each stretch becomes one, and each curve, between the
-    stretches, as few ramps as are within ``error`` of both tables; or its steps stay, if these are
-    as few, or if ``error`` is 0.
+) -> tuple[ndarray, ndarray, ndarray]:
+    """The count and the rate at which each stage starts, and whether it ramps to the next one.
 
-    Ramps are exact at both ends of a curve and at its corners, and stay within the range of the
-    rates between those.
+    At first each count is a stage. Then each stretch becomes one, and each curve, between the
+    stretches, as few ramps as are within ``error`` of both tables; or its steps stay, if ``error``
+    is not positive. At last, ramps of one step or to an equal rate are held, and a rate that is
+    held goes on.
     """
     size = len(rates)
     kept, values, ramps = np.ones(size, bool), rates.copy(), np.zeros(size, bool)
     for first, last in stretches:
         kept[first + 1 : last], ramps[first] = False, True
-    for first, last in gaps(stretches, 0, size - 1) if error else []:
-        for start, end in _between_corners(rates, first, last):
-            here = slice(start, end + 1)
-            chain = _chain(rates[here], single[here], error)
-            if len(chain) <= np.count_nonzero(np.diff(rates[start:end])):
-                counts = start + np.array([*chain])
-                kept[start + 1 : end] = False
-                kept[counts], values[counts], ramps[counts] = True, [*chain.values()], True
+    for first, last in gaps(stretches, 0, size - 1) if error > 0 else []:
+        kept[first + 1 : last] = False
+        for count, rate in _chain(rates, single, first, last, error):
+            kept[count], values[count], ramps[count] = True, rate, True
     starts = np.flatnonzero(kept)
-    return Stages(starts, values[starts].astype(single.dtype), ramps[starts]).merged()
+    values, ramps = values[starts].astype(single.dtype), ramps[starts]
+    equal = values[1:] == values[:-1]
+    ramps &= np.append(~equal & (np.diff(starts) > 1), False)
+    new = np.append(True, ~equal | ramps[1:] | ramps[:-1])
+    return starts[new], values[new], ramps[new]
 
 
-def _between_corners(rates: ndarray, first: int, last: int) -> Iterator[tuple[int, int]]:
-    """The ends of the parts of a curve. At corners and jumps, it bends much more than two counts
-    before and after, and than rounding does.
+def _chain(
+    rates: ndarray, single: ndarray, first: int, last: int, error: float
+) -> Iterator[tuple[int, float]]:
+    """The counts and rates where ramps along a curve start, each nearly as long as possible. (To
+    the very last count, a ramp would leave the next one no choice of its start.)
+
+    Ramps are exact at both ends of the curve and at its corners, and stay within the range of the
+    rates between those. At corners and jumps, the curve bends much more than two counts before and
+    after, and than rounding does. A ramp of one step leads to the exact rate.
     """
     curve = rates[first : last + 1]
     bends = np.pad(np.abs(np.diff(curve, 2)), 3)
     least = np.maximum(8 * np.maximum(bends[:-4], bends[4:]), 4 * SINGLE * np.abs(curve).max())
     corners = first + np.flatnonzero(bends[2:-2] > least)
-    return itertools.pairwise([first, *corners.tolist(), last])
-
-
-def _chain(curve: ndarray, single: ndarray, error: float) -> dict[int, float]:
-    """The counts and rates where ramps start, each ramp nearly as long as possible.
-
-    A ramp to the very last count would leave the next ramp no choice of its start, so it ends a
-    little earlier.
-    """
-    floor = np.maximum(np.maximum(curve, single) - error, curve.min())
-    roof = np.minimum(np.minimum(curve, single) + error, curve.max())
-    # The tables may differ by more than the error, which is refused later.
-    floor, roof = np.minimum(floor, curve), np.maximum(roof, curve)
-    floor[-1] = roof[-1] = curve[-1]
-    floor, roof = floor.data, roof.data
-    start, end, rate, chain = 0, len(curve) - 1, float(curve[0]), {}
-    while start < end:
-        chain[start] = rate
-        steps, slope = longest_ramp(floor[start + 1 :], roof[start + 1 :], rate)
-        steps -= 0 if start + steps == end else steps // 64
-        start += steps
-        rate = min(max(rate + slope * steps, floor[start]), roof[start])
-    return chain
+    for start, end in itertools.pairwise([first, *corners.tolist(), last]):
+        part, other = rates[start : end + 1], single[start : end + 1]
+        floor = np.clip(np.maximum(part, other) - error, part.min(), part)
+        roof = np.clip(np.minimum(part, other) + error, part, part.max())
+        floor[-1] = roof[-1] = part[-1]
+        part, floor, roof, count = part.data, floor.data, roof.data, 0
+        rate = part[0]
+        while start + count < end:
+            yield start + count, rate
+            steps, slope = longest_ramp(floor[count + 1 :], roof[count + 1 :], rate)
+            steps -= 0 if start + count + steps == end else steps // 64
+            count += max(steps, 1)
+            target = min(max(rate + slope * steps, floor[count]), roof[count])
+            rate = target if steps > 1 else part[count]

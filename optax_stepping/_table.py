@@ -10,19 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from numpy import ndarray
 
-from optax_stepping._arguments import (
-    bad_value,
-    check_array,
-    check_known,
-    integer,
-    is_real,
-    real,
-    sequence,
-    shown,
-)
+from optax_stepping import _arguments as arguments
+from optax_stepping._arguments import bad_value
 from optax_stepping._schedule import SteppingSchedule, make_schedule
 from optax_stepping._stack import pad
-from optax_stepping._stages import Stages, gaps, straight_stretches, to_stages
+from optax_stepping._stages import gaps, straight_stretches, to_stages
 
 EXAMPLE = "[0.1, 0.1, 0.05]"
 MOST_STEPS = 256  # that are neither held nor straight, and are kept as a stage each
@@ -92,17 +84,16 @@ def concrete() -> Iterator[None]:
 
 
 def check_options(tolerance: Any, num_stages: Any) -> None:
-    if tolerance is not None and real("tolerance", tolerance, "1e-3") < 1e-6:
+    if tolerance is not None and arguments.real("tolerance", tolerance, "1e-3") < 1e-6:
         raise bad_value("tolerance", "be at least 1e-6", tolerance, "write 1e-3")
     if num_stages is not None:
-        integer("num_stages", num_stages, low=1, example="16")
+        arguments.integer("num_stages", num_stages, low=1, example="16")
 
 
 def find_stages(
     rates: ndarray,
     tolerance: float | None,
     num_stages: int | None,
-    *,
     single: ndarray | None = None,
     own_rates: Callable[[list[int]], ndarray] | None = None,
 ) -> SteppingSchedule:
@@ -119,36 +110,33 @@ def find_stages(
     largest, stretches = np.abs(rates).max(), straight_stretches(rates)
     curves = gaps(stretches, 0, len(rates) - 1)
 
-    def stages_within(tolerance: float | None) -> Stages:
+    def stages_within(tolerance: float) -> tuple[ndarray, ndarray, ndarray]:
         # Rounding of rates and of ramps may add to the error.
-        error = 0.0 if tolerance is None else (tolerance - 4 * dtype.eps) * largest
-        return to_stages(rates, single, stretches, error)
+        return to_stages(rates, single, stretches, (tolerance - 4 * dtype.eps) * largest)
 
-    stages = stages_within(tolerance)
-    steps = np.count_nonzero(~np.isin(stages.starts, stretches))
+    starts, levels, ramps = stages_within(tolerance or 0.0)
+    number, steps = len(starts), np.count_nonzero(~np.isin(starts, stretches))
     if tolerance is None and steps > MOST_STEPS:
         first, last = max(curves, key=lambda curve: curve[1] - curve[0])
         got = f"a curve from step {first} to step {last}"
         got += f", and {len(curves) - 1} more" if len(curves) > 1 else ""
-        ramps = len(stages_within(1e-3).starts) - (len(stages.starts) - steps)
+        ramps = len(stages_within(1e-3)[0]) - (number - steps)
         write = f"write tolerance=1e-3, which takes {ramps} ramps"
         raise bad_value("rates", "be held or straight without a tolerance", got, write)
-    if own_rates is not None:
-        # A held step within a curve that is off the table stays: a ramp may lead to it.
-        exact = ~stages.ramps & (stages.rates == rates[stages.starts].astype(dtype.dtype))
-        middles = (stages.starts + np.append(stages.starts[1:], len(rates))) // 2
-        stages.rates[exact] = own_rates(middles[exact].tolist())
-        stages = stages.merged()
-    if num_stages is not None and num_stages < (number := len(stages.starts)):
-        at = bisect_left(TOLERANCES, -num_stages, key=lambda t: -len(stages_within(t).starts))
+    if num_stages is not None and num_stages < number:
+        at = bisect_left(TOLERANCES, -num_stages, key=lambda t: -len(stages_within(t)[0]))
         other = f" or tolerance={TOLERANCES[at]:g}" if at < len(TOLERANCES) else ""
         write = f"write num_stages={number}{other}"
         raise bad_value("num_stages", f"be at least {number} for these rates", num_stages, write)
-    boundaries = stages.starts[1:].astype(np.int32)
-    schedule = make_schedule(boundaries, stages.rates, stages.ramps[:-1])
+    if own_rates is not None:
+        # A held step within a curve that is off the table stays: a ramp may lead to it.
+        exact = ~ramps & (levels == rates[starts].astype(dtype.dtype))
+        middles = (starts + np.append(starts[1:], len(rates))) // 2
+        levels[exact] = own_rates(middles[exact].tolist())
+    schedule = make_schedule(starts[1:].astype(np.int32), levels, ramps[:-1])
     if tolerance is not None and curves:
         _check(schedule, rates, single, tolerance * largest)
-    return schedule if num_stages is None else pad(schedule, num_stages)
+    return pad(schedule, num_stages or number)
 
 
 def _check(schedule: SteppingSchedule, rates: ndarray, single: ndarray, error: float) -> None:
@@ -158,31 +146,27 @@ def _check(schedule: SteppingSchedule, rates: ndarray, single: ndarray, error: f
     chunks = [padded(np.arange(c, c + CHUNK)) for c in range(0, len(rates), CHUNK)]
     found = np.concatenate(chunks)[: len(rates)].astype(float)
     off = np.maximum(np.abs(found - rates), np.abs(found - single))
-    if not off.max() <= error:
-        worst = off.argmax()
-        got = f"{rates[worst]} and {single[worst]} at count {worst}"
+    for count in np.flatnonzero(~(off <= error))[:1]:
+        got = f"{rates[count]} and {single[count]} at count {count}"
         write = f"write tolerance={1.1 * off.max() / np.abs(rates).max():.2g}"
         raise bad_value("tolerance", "be larger, as the rates depend on the precision", got, write)
 
 
 def _checked(rates: Any) -> ndarray:
     """The table in double precision."""
-    if isinstance(rates, ndarray | np.generic | jax.Array):
-        check_array("rates", rates, EXAMPLE)
     is_array = hasattr(rates, "__array__")
-    entries = [rates] if is_array else sequence("rates", rates, EXAMPLE)
+    if isinstance(rates, ndarray | np.generic | jax.Array):
+        arguments.check_array("rates", rates, EXAMPLE)
+    entries = [rates] if is_array else arguments.sequence("rates", rates, EXAMPLE)
     write = "convert them outside jit for a peak of 1, and multiply the schedule"
-    check_known("rates", "be known", rates, entries, write)
-    try:
-        table = np.asarray(rates) if is_array else np.fromiter(entries, object)
-    except (TypeError, ValueError):
-        raise bad_value("rates", "be one number a step", shown(rates), f"write {EXAMPLE}") from None
+    arguments.check_known("rates", "be known", rates, entries, write)
+    table = np.asarray(rates) if is_array else np.fromiter(entries, object)
     if table.ndim != 1 or not table.size:
         must, got = "be one-dimensional and not empty", f"shape {table.shape}"
         raise bad_value("rates", must, got, f"write a list such as {EXAMPLE}")
-    if not is_real(table.dtype):
+    if not arguments.is_real(table.dtype):
         table = [
-            rate if type(rate) is float else real(f"rates[{count}]", rate, "0.1")
+            rate if type(rate) is float else arguments.real(f"rates[{count}]", rate, "0.1")
             for count, rate in enumerate(table)
         ]
     return np.array(table, float)
