@@ -1,6 +1,7 @@
 """Solvers of Detectron2."""
 
 import ast
+import contextlib
 import difflib
 import os
 import re
@@ -73,7 +74,7 @@ _DEFAULTS = {
     "WARMUP_ITERS": 1000, "WARMUP_FACTOR": 0.001, "WARMUP_METHOD": "linear",
     "RESCALE_INTERVAL": False, "POLY_LR_POWER": 0.9, "POLY_LR_CONSTANT_ENDING": 0.0,
 }  # fmt: skip
-# The schedulers of fvcore, at shares of the training.
+# At shares of the training: fvcore's, and DeepLab's.
 _CURVES: dict[str, Callable[[Any, np.ndarray], np.ndarray]] = {
     "WarmupMultiStepLR": lambda s, where: s.GAMMA ** np.searchsorted(
         [step for step in s.STEPS if step < s.MAX_ITER],
@@ -82,11 +83,9 @@ _CURVES: dict[str, Callable[[Any, np.ndarray], np.ndarray]] = {
         (end := s.BASE_LR_END / s.BASE_LR) + 0.5 * (1 - end) * (1 + np.cos(np.pi * where)),
     "WarmupStepWithFixedGammaLR": lambda s, where:
         s.GAMMA ** np.minimum(np.trunc((where + EPSILON) * (s.NUM_DECAYS + 1)), s.NUM_DECAYS),
+    "WarmupPolyLR": lambda s, where: (1 - where) ** s.POLY_LR_POWER,
 }  # fmt: skip
-_CHOICES = {
-    "LR_SCHEDULER_NAME": [*_CURVES, "WarmupPolyLR"],
-    "WARMUP_METHOD": ["linear", "constant"],
-}
+_CHOICES = {"LR_SCHEDULER_NAME": _CURVES, "WARMUP_METHOD": ["linear", "constant"]}
 # Words of other keys that may change the rate, and of such that do not.
 _OF_RATES = "(^|_)(LR|RATE|STEP|ITER|EPOCH|WARM|SCHED|POLICY|GAMMA|MILESTONE)"
 _OF_OTHERS = "(^|_)(WEIGHT_DECAY|EMA|SWA|AVERAG|CLIP)|._LR_(FACTOR|MULT)"
@@ -95,7 +94,7 @@ _OF_OTHERS = "(^|_)(WEIGHT_DECAY|EMA|SWA|AVERAG|CLIP)|._LR_(FACTOR|MULT)"
 def read_solver(cfg: Any) -> SimpleNamespace:
     """The settings of the rate, checked."""
     if isinstance(cfg, str | os.PathLike):
-        cfg = read_yaml(cfg, "cut out its SOLVER")
+        cfg = read_yaml(cfg)
     whole = _by_key(cfg)
     given = _by_key(whole.get("SOLVER", whole))
     others = [key for key in map(str, given) if key not in _DEFAULTS]
@@ -124,8 +123,10 @@ def read_solver(cfg: Any) -> SimpleNamespace:
             f"iterations from 1/3, or one of Detectron2's version 1, which does over 1000 from "
             f"0.001; write both into its SOLVER, as in WARMUP_ITERS: 500 and WARMUP_FACTOR: 0.3333."
         )
-    settings = ((key, given.get(key, default)) for key, default in _DEFAULTS.items())
-    solver = SimpleNamespace(**{key: _checked(key, value) for key, value in settings})
+    solver = SimpleNamespace(**{k: _checked(k, given.get(k, d)) for k, d in _DEFAULTS.items()})
+    if solver.MAX_ITER > LONGEST_TABLE:
+        must, write = f"be at most {LONGEST_TABLE}", "write the training's length"
+        raise bad_value("cfg: MAX_ITER", must, solver.MAX_ITER, write)
     is_share = solver.BASE_LR > 0 and 0 <= solver.BASE_LR_END <= solver.BASE_LR
     if solver.LR_SCHEDULER_NAME == "WarmupCosineLR" and not is_share:
         must = f"lie between 0 and BASE_LR = {solver.BASE_LR}"
@@ -143,33 +144,25 @@ def _by_key(node: Any) -> Mapping[str, Any]:
 def _checked(key: str, value: Any) -> Any:
     """A value of the kind of its default. YAML leaves tuples and numbers such as 1e-3 strings."""
     name, default = f"cfg: {key}", _DEFAULTS[key]
+    if isinstance(value, str):
+        # As in Detectron2, a text that is no Python value stays one.
+        with contextlib.suppress(ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+            value = ast.literal_eval(value)
     if key in _CHOICES:
         arguments.check_choice(name, value, _CHOICES[key], "hand another to from_function")
-        return value
-    if isinstance(value, str):
-        try:
-            value = ast.literal_eval(value)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            write = f"write a Python value, as in {key}: {default}"
-            raise bad_value(name, "be a value", f"the text {value!r:.80}", write) from None
-    if isinstance(default, bool):
+    elif isinstance(default, bool):
         arguments.check_flag(name, value)
-        return value
-    if isinstance(default, float):
-        return float(arguments.real(name, value, str(default)))
-    if isinstance(default, int):
+    elif isinstance(default, float):
+        value = float(arguments.real(name, value, str(default)))
+    elif isinstance(default, int):
         value = integer(name, value, low=int(key != "WARMUP_ITERS"), example=str(default))
-        if key == "MAX_ITER" and value > LONGEST_TABLE:
-            raise bad_value(
-                name, f"be at most {LONGEST_TABLE}", value, "write the training's length"
-            )
-        return value
-    remedy = "leave it out, the first rate starts at 0 by itself"
-    values = enumerate(arguments.sequence(name, value, "(60000, 80000)"))
-    steps = [integer(f"{name}[{i}]", step, low=1, remedy=remedy) for i, step in values]
-    if steps != sorted(set(steps)):
-        raise bad_value(name, "be strictly ascending", steps, f"write {sorted(set(steps))}")
-    return steps
+    else:
+        remedy = "leave it out, the first rate starts at 0 by itself"
+        steps = enumerate(arguments.sequence(name, value, "(60000, 80000)"))
+        value = [integer(f"{name}[{i}]", step, low=1, remedy=remedy) for i, step in steps]
+        if value != sorted(set(value)):
+            raise bad_value(name, "be strictly ascending", value, f"write {sorted(set(value))}")
+    return value
 
 
 def _with_warmup(solver: SimpleNamespace, counts: np.ndarray) -> np.ndarray:
@@ -190,6 +183,6 @@ def _polynomial(solver: SimpleNamespace, counts: np.ndarray) -> np.ndarray:
     share = counts / max(solver.WARMUP_ITERS, 1) if solver.WARMUP_METHOD == "linear" else 0.0
     warmup = solver.WARMUP_FACTOR * (1 - share) + share
     warmup = np.where(counts < solver.WARMUP_ITERS, warmup, 1.0)
-    rates = (1 - counts / solver.MAX_ITER) ** solver.POLY_LR_POWER
+    rates = _CURVES[solver.LR_SCHEDULER_NAME](solver, counts / solver.MAX_ITER)
     ending = solver.POLY_LR_CONSTANT_ENDING
     return np.where((warmup == 1.0) & (rates < ending), ending, warmup * rates)

@@ -6,7 +6,6 @@ missing values. So all but the learning rate is read just closely enough to find
 
 import os
 import re
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from optax_stepping._arguments import bad_kind, shown
@@ -17,16 +16,18 @@ MAX_DEPTH = 100
 # Between them, commas, brackets and comments are skipped.
 _SKIP = r"(?:[\s,;\[\]]|\#.*+)*+"
 _ATOM = r"""(?:"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|[^\s{}<>\[\]:;,"'\#]+|["'])"""
+# The name is empty before the brace of a message in a list.
 _ITEM = re.compile(
-    rf"\#.*|(?P<close>[}}>])|(?P<open>[{{<])"
-    rf"|(?P<name>{_ATOM}){_SKIP}(?:(?::{_SKIP})?(?P<opens>[{{<])|:{_SKIP}(?P<value>{_ATOM})|)"
+    rf"\#.*|(?P<close>[}}>])"
+    rf"|(?P<name>{_ATOM}|(?=[{{<])){_SKIP}(?:(?::{_SKIP})?(?P<open>[{{<])|:{_SKIP}(?P<value>{_ATOM})|)"
 )
 
 
 class Field(NamedTuple):
-    """A field of a message: its line, its name, its text or the list of its own fields."""
+    """A field: its line, the name of the message around it, its own, its text or its fields."""
 
     line: int
+    parent: str
     name: str
     value: Any
 
@@ -37,32 +38,28 @@ def read_config(config: str | os.PathLike[str]) -> tuple[Field, int | None]:
         must = "be the text or the path of a pipeline.config"
         raise bad_kind("config", must, shown(config), "write a str or a pathlib.Path")
     text, _ = read_text("config", config, r"[{<\n]", "cut out its train_config")
-    *messages, (_, top) = _messages(text)
-    found = [
-        message
-        for parent, message in messages
-        if message.name.endswith("_learning_rate") and parent in ("learning_rate", "")
-    ]
+    fields = _fields(text)
+    messages = [field for field in fields if isinstance(field.value, list)]
+    rates = [message for message in messages if message.name.endswith("_learning_rate")]
+    found = [message for message in rates if message.parent in ("learning_rate", "")]
     if len(found) > 1:
-        raise ValueError(
-            f"config: there are {len(found)} learning rates, {found[0].name} in line "
-            f"{found[0].line} and {found[1].name} in line {found[1].line}; keep one."
-        )
-    caffe = [field for field in top.value if field.name in ("base_lr", "lr_policy")]
+        both = " and ".join(f"{rate.name} in line {rate.line}" for rate in found[:2])
+        raise ValueError(f"config: there are {len(found)} learning rates, {both}; keep one.")
+    solver = [field for field in fields if not field.parent and isinstance(field.value, str)]
+    caffe = [field for field in solver if field.name in ("base_lr", "lr_policy")]
     if caffe and not found:
-        raise ValueError(
-            f"config: line {caffe[0].line}: {caffe[0].name} is of Caffe's solver.prototxt, not of "
-            f"a pipeline.config; write {_caffe_call(top)}."
-        )
+        here = f"config: line {caffe[0].line}: {caffe[0].name}"
+        what = "of Caffe's solver.prototxt, not of a pipeline.config"
+        raise ValueError(f"{here} is {what}; write {_caffe_call(solver)}.")
     if not found:
         raise ValueError(
             "config: there is no learning rate in it; a pipeline.config has one in train_config "
             "{ optimizer { ... { learning_rate { manual_step_learning_rate { ... } } } } }."
         )
-    trainings = [message.value for _, message in messages if message.name == "train_config"]
-    steps = [field.value for fields in trainings for field in fields if field.name == "num_steps"]
+    lengths = [f.value for f in fields if (f.parent, f.name) == ("train_config", "num_steps")]
+    is_number = lengths and re.fullmatch(r"\d{1,99}", str(lengths[-1]))
     # 0 is the API's word for a training without end.
-    return found[0], int(steps[-1]) or None if steps and str(steps[-1]).isdecimal() else None
+    return found[0], int(lengths[-1]) or None if is_number else None
 
 
 # Of Caffe, by the names of sgd_solver.cpp.
@@ -77,42 +74,39 @@ _POLICIES = {
 }
 
 
-def _caffe_call(solver: Field) -> str:
+def _caffe_call(solver: list[Field]) -> str:
     """The call that has the rates of a solver, as far as its fields say so."""
-    fields: dict[str, str] = {}
-    for _, name, value in solver.value:
-        fields[name] = f"{fields[name]}, {value}" if name in fields else str(value)
+    values = {field.name: field.value for field in solver}
+    values["stepvalue"] = ", ".join(f.value for f in solver if f.name == "stepvalue")
     try:
-        rate = _POLICIES[fields.get("lr_policy", "").strip("\"'")].format(**fields)
-        call = f"lambda c: {rate}, total_steps={fields['max_iter']}"
+        rate = _POLICIES[values["lr_policy"].strip("\"'")].format(**values)
+        call = f"lambda c: {rate}, total_steps={values['max_iter']}"
     except KeyError:
         call = "function, total_steps=..."
     return f"optax_stepping.from_function({call}, tolerance=1e-3)"
 
 
-def _messages(text: str) -> Iterator[tuple[str, Field]]:
-    """Every message of the text, with the name of the one around it; at last the whole."""
-    stack: list[Field] = [Field(1, "", [])]
-    line, last, closed = 1, 0, ""
+def _fields(text: str) -> list[Field]:
+    """All fields of the text and of its messages, in its order."""
+    fields, around = [], [Field(1, "", "", [])]
+    line, position, closed = 1, 0, ""
     for item in _ITEM.finditer(text):
-        line, last = line + text.count("\n", last, item.start()), item.start()
+        line, position = line + text.count("\n", position, item.start()), item.start()
         if item["close"]:
-            if len(stack) == 1:
+            closed = around.pop().name
+            if not around:
                 raise ValueError(f"config: line {line} closes a brace that was never opened.")
-            message = stack.pop()
-            closed = message.name
-            yield stack[-1].name, message
-        elif item["open"] or item["opens"]:
+        elif item["name"] is not None:
+            value = [] if item["open"] else item["value"] or ""
             # The messages of a list have one name for all.
-            message = Field(line, item["name"] or closed, [])
-            stack[-1].value.append(message)
-            stack.append(message)
-            if len(stack) > MAX_DEPTH + 1:
+            field = Field(line, around[-1].name, item["name"] or closed, value)
+            fields.append(field)
+            around[-1].value.append(field)
+            if item["open"]:
+                around.append(field)
+            if len(around) > MAX_DEPTH + 1:
                 raise ValueError(f"config: line {line} is nested deeper than {MAX_DEPTH} levels.")
-        elif item["name"]:
-            stack[-1].value.append(Field(line, item["name"], item["value"] or ""))
-    if len(stack) > 1:
-        raise ValueError(
-            f"config: the message {stack[-1].name!r} of line {stack[-1].line} is never closed."
-        )
-    yield "", stack[0]
+    last = around.pop()
+    if around:
+        raise ValueError(f"config: the message {last.name!r} of line {last.line} is never closed.")
+    return fields

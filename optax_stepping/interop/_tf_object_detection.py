@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from optax_stepping._arguments import INT32_MAX, bad_value, integer
+from optax_stepping._arguments import INT32_MAX, bad_value, integer, short
 from optax_stepping._changes import LONGEST_TABLE
 from optax_stepping._manual_stepping import manual_stepping
 from optax_stepping._pieces import Piece, to_schedule
@@ -66,7 +66,7 @@ def from_tf_object_detection(
     if name not in _DEFAULTS:
         or_use = f"hand its rates to from_table; or use {', '.join(_DEFAULTS)}"
         raise ValueError(f"{here}: {name} is not known, {or_use}.")
-    fields = SimpleNamespace(**_read(message, _DEFAULTS[name]))
+    fields = SimpleNamespace(**_read(name, message.value, _DEFAULTS[name]))
     length = total_steps or num_steps or getattr(fields, "total_steps", None)
     try:
         if name == "constant_learning_rate":
@@ -104,13 +104,11 @@ _DEFAULTS = {
 
 
 def _manual_steps(fields: SimpleNamespace, total_steps: int | None) -> SteppingSchedule:
+    if not fields.schedule:
+        write = f"write constant_learning_rate {{ learning_rate: {fields.initial_learning_rate} }}"
+        raise ValueError(f"there is no schedule, which the API refuses; for a constant, {write}.")
     boundaries = [entry["step"] for entry in fields.schedule]
     rates = [fields.initial_learning_rate, *(entry["learning_rate"] for entry in fields.schedule)]
-    if not boundaries:
-        raise ValueError(
-            f"there is no schedule, which the API refuses; for a constant, write "
-            f"constant_learning_rate {{ learning_rate: {rates[0]} }}."
-        )
     if boundaries[0] == 0:
         boundaries, rates = boundaries[1:], rates[1:]
     if total_steps is not None:
@@ -131,16 +129,16 @@ def _exponential(fields: SimpleNamespace, counts: np.ndarray) -> np.ndarray:
 
 
 def _stairs(fields: SimpleNamespace) -> SteppingSchedule:
-    """Stair by stair, until the rate changes no more."""
-    begin = fields.burnin_steps
-    starts = np.unique([0, *(begin + fields.decay_steps * np.arange(MAX_STAIRS))])
+    """Stair by stair, as far as counts go or until the rate changes no more."""
+    starts = np.unique([0, *(fields.burnin_steps + fields.decay_steps * np.arange(MAX_STAIRS))])
+    starts = starts[starts <= INT32_MAX]
     rates = _exponential(fields, starts)
     rates[np.float32(rates) == 0] = 0.0
-    ends = (np.diff(rates) == 0) & (starts[1:] > begin) | (starts[1:] > INT32_MAX)
-    if not fields.staircase or not ends.any():
+    # Two infinities are equal, but their difference is not 0.
+    is_endless = len(starts) >= MAX_STAIRS and rates[-1] - rates[-2] != 0
+    if is_endless or not fields.staircase:
         raise ValueError("it has no end; write total_steps=90000, say, the steps of the training.")
-    kept = int(ends.argmax()) + 1
-    return to_schedule(list(map(Piece, starts[:kept].tolist(), rates[:kept].tolist())))
+    return to_schedule(list(map(Piece, starts.tolist(), rates.tolist())))
 
 
 def _cosine(fields: SimpleNamespace, counts: np.ndarray) -> np.ndarray:
@@ -160,33 +158,33 @@ def _cosine(fields: SimpleNamespace, counts: np.ndarray) -> np.ndarray:
     return np.select(stages, [rising, 0.0, base], cosine)
 
 
-def _read(message: Field, defaults: dict[str, Any]) -> dict[str, Any]:
+def _read(message: str, found: list[Field], defaults: dict[str, Any]) -> dict[str, Any]:
     """The fields of a message by name, of the kinds of their defaults. Of those that may not be
     repeated the last one counts, as in protocol buffers.
     """
     fields = {k: [] if isinstance(v, tuple) else v for k, v in defaults.items()}
-    for line, name, value in message.value:
+    for line, _, name, value in found:
         here, default = f"config: line {line}: {name or 'a value'}", defaults.get(name)
         if default is None:
             known = ", ".join(defaults)
-            raise ValueError(f"{here} is not known in {message.name}; known are {known}.")
+            raise ValueError(f"{here} is not known in {message}; known are {known}.")
         pattern, write, parsed = _KINDS[type(default)]
         if isinstance(value, list) and isinstance(default, tuple):
-            fields[name].append(_read(Field(line, name, value), default[0]))
-        elif isinstance(value, list) or not re.fullmatch(pattern, value):
-            got = "a message" if isinstance(value, list) else repr(value)
-            raise ValueError(f"{here} is {got}; write {write}.")
-        else:
+            fields[name].append(_read(name, value, default[0]))
+        elif isinstance(value, str) and re.fullmatch(pattern, value):
             fields[name] = parsed(value)
+        else:
+            got = "a message" if isinstance(value, list) else short(value)
+            raise ValueError(f"{here} is {got}; write {write}.")
     return fields
 
 
-# Values in the text format of protocol buffers.
-_TRUE, _INT = "true|t|True|1", r"0|[1-9]\d*|0[xX][\da-fA-F]+"
+# Values in the text format of protocol buffers. Longer integers fit into none of its types.
+_TRUE, _INT = "true|t|True|1", r"0|[1-9]\d{0,9}|0[xX][\da-fA-F]{1,8}"
 _FLOAT = r"-?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?[fF]?"
 _KINDS: dict[type, tuple[str, str, Any]] = {
     bool: (f"{_TRUE}|false|f|False|0", "true or false", lambda text: text in _TRUE.split("|")),
-    int: (_INT, "a whole number such as 90000", lambda text: int(text, 0)),
+    int: (_INT, "a whole number of up to 10 digits, say 90000", lambda text: int(text, 0)),
     float: (_FLOAT, "a number such as .0003", lambda text: float(text.rstrip("fF"))),
     tuple: ("(?!)", "a message in braces", None),
 }
