@@ -71,7 +71,7 @@ def check_flag(name: str, flag: Any) -> None:
 
 def check_choice(name: str, value: Any, choices: Iterable[Any], write: str = "") -> None:
     choices = list(choices)
-    if value not in choices:
+    if not isinstance(value, str | None) or value not in choices:
         must = f"be one of {', '.join(map(str, choices))}"
         raise bad_value(name, must, shown(value), write or f"write {choices[-1]!r}")
 
@@ -129,8 +129,12 @@ def real(name: str, value: Any, example: str) -> float:
 
 
 def sequence(name: str, values: Any, example: str) -> Sequence[Any]:
-    """``values`` if it is a list, tuple, OmegaConf's list or another sequence, but no text."""
+    """``values`` if it is a list, tuple, OmegaConf's list, known array or another sequence, but no
+    text.
+    """
     text = str | bytes | bytearray | memoryview
+    if isinstance(values, np.ndarray | jax.Array) and not is_traced(values):
+        values = plain(name, values, example)
     if not isinstance(values, Sequence) or isinstance(values, text):
         must = "be a list, tuple, other sequence or array"
         raise bad_kind(name, must, shown(values), f"write a list such as {example}")

@@ -13,9 +13,7 @@ from optax_stepping._arguments import (
     check_increasing,
     check_known,
     integer,
-    is_traced,
     known,
-    plain,
     real,
     sequence,
     shown,
@@ -201,8 +199,6 @@ def _named(boundaries: np.ndarray, index: Any) -> str:
 
 
 def _steps(boundaries: Any) -> list[int]:
-    if isinstance(boundaries, np.ndarray | jax.Array) and not is_traced(boundaries):
-        boundaries = plain("boundaries", boundaries, "[1000]")
     write = "join outside jit, or join functions: optax.join_schedules"
     check_known("boundaries", "be known", boundaries, [boundaries], write)
     entries = sequence("boundaries", boundaries, "[1000]")

@@ -17,7 +17,6 @@ from optax_stepping._arguments import (
     is_integer,
     is_real,
     is_traced,
-    plain,
     real,
     scalar,
     sequence,
@@ -129,16 +128,13 @@ Check = Callable[[str, Any], Any]
 
 def _entries(name: str, values: Any, dtype: Any, example: str, check: Check) -> Any:
     """``values`` as a list of checked numbers and tracers, or as one tracer."""
-    if not isinstance(values, np.ndarray | jax.Array):
-        values = sequence(name, values, f"[{example}]")
-    elif values.ndim != 1:
+    if isinstance(values, np.ndarray | jax.Array) and values.ndim != 1:
         write = f"write a list such as [{example}], and optax_stepping.stack for several schedules "
         write += "at once"
         raise bad_value(name, "be one-dimensional", f"shape {values.shape}", write)
-    elif is_traced(values):
+    if is_traced(values):
         return _traced(name, values, dtype)
-    else:
-        values = plain(name, values, f"[{example}]")
+    values = sequence(name, values, f"[{example}]")
     one = example.partition(",")[0]
     return [_entry(f"{name}[{i}]", value, dtype, one, check) for i, value in enumerate(values)]
 

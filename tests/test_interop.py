@@ -214,6 +214,8 @@ SOLVERS = [
     ({"GAMMA": [2]}, TypeError, r"cfg: GAMMA must be a real .*\[2\]"),
     ({"GAMMA": 1e300, "STEPS": [5, 9]}, ValueError, "rates"),
     ({"BASE_LR": None}, TypeError, "cfg: BASE_LR must be a real"),
+    ({"WARMUP_METHOD": np.ones(2)}, ValueError, r"WARMUP_METHOD must be one of linear, constant, got array\(\[1\., 1\.\]\)"),
+    ({"STEPS": np.array([0.5])}, TypeError, r"STEPS\[0\] must be an integer, got 0\.5"),
     ({"WARMUP_METHOD": "exp"}, ValueError, "WARMUP_METHOD must be one of linear, constant, got 'exp'"),
     ({"LR_SCHEDULER_NAME": "MyLR"}, ValueError, "must be one of WarmupMultiStepLR, .* got 'MyLR'"),
     ({"RESCALE_INTERVAL": 1}, TypeError, "RESCALE_INTERVAL must be True or False, got 1"),

@@ -244,7 +244,6 @@ def _settings(place: str, given: Mapping[str, Any], defaults: dict[str, Any], fo
 
 
 def _numbers(name: str, values: Any) -> list[float]:
-    values = values.tolist() if hasattr(values, "tolist") else values
     values = arguments.sequence(name, values, "[8, 11]")
     return [real(f"{name}[{i}]", value, "[8, 11]") for i, value in enumerate(values)]
 
