@@ -126,8 +126,7 @@ def start(arguments, path=None, code=None):
         get_code = loader.get_code
         loader.get_code = lambda self, name: code if self.path == file else get_code(self, name)
         options = ["-x", "-q", "-n0", "-pno:cacheprovider", f"--basetemp={tempfile.mkdtemp()}"]
-        # pytest says that it cannot rewrite what is imported already.
-        options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
+        options += ["--assert=plain"]  # pytest would compile a file with a doctest anew
         os._exit(importlib.import_module("pytest").main([*options, *arguments], [Limit()]))
     finally:  # never back into the parent's code
         os._exit(1)
