@@ -135,6 +135,13 @@ def test_the_length_of_a_training():
         assert from_tf_object_detection(text, tolerance=1e-3).boundaries[-1] == 299
 
 
+def test_a_staircase_without_a_length_goes_on_until_float32_underflows():
+    stairs = "{ initial_learning_rate: .5 decay_steps: 100 decay_factor: .5 }"
+    schedule = from_tf_object_detection(f"exponential_decay_learning_rate {stairs}")
+    assert schedule.boundaries.tolist() == [*range(100, 15_000, 100)]
+    assert schedule.rates.tolist() == [*(2.0**-k for k in range(1, 150)), 0.0]
+
+
 SOLVER = "base_lr: 0.5\nlr_policy: '%s'\ngamma: 0.25\npower: 2\nstepsize: 30\nmax_iter: 90"
 POLICIES = {
     "fixed": lambda c: 0.5,
