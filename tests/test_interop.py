@@ -97,7 +97,6 @@ BROKEN = {
     "not a number": (MANUAL.replace(".0003", "fast"), "line 2: initial_learning_rate is 'fast'"),
     "a fraction of a step": (MANUAL.replace("900", "900.5"), r"line 3: step is '900\.5'; write a whole number"),
     "many digits": (MANUAL.replace("900", "9" * 5000), r"line 3: step is '9+ \.\.\. 9+'; write a whole number of up to 10 digits"),
-    "negative": (MANUAL.replace("900", "-900"), "line 3: step is '-900'"),
     "not a bool": (MANUAL[:-1] + "warmup: maybe }", "warmup is 'maybe'; write true or false"),
     "a step that only Python reads": (MANUAL.replace("900", "9_00"), "line 3: step is '9_00'; write a whole"),
     "a rate that only Python reads": (MANUAL.replace("3e-5", "1_0.5"), "line 3: learning_rate is '1_0.5'"),
@@ -231,7 +230,6 @@ SOLVERS = [
     (COSINE, ValueError, "cfg: WarmupCosineLR: .* step 1000 to step 39999.*tolerance=1e-3"),
     ("SOLVER: {LR_POLICY: steps_with_decay, GAMMA: 0.1, STEPS: [0, 600], MAX_ITER: 900}", ValueError, "cfg: SOLVER has LR_POLICY.*, which Detectron2 does not"),
     ("SOLVER: {MAX_ITER: 1200, LR_STEPS: [800], GAMMA: 0.5, LR: 0.004}", ValueError, "cfg: SOLVER has LR_STEPS, LR.*, which Detectron2 does not"),
-    ("SOLVER: {MAX_EPOCHS: 60, STEPS: [20, 40], CENTER_LR: 0.5}", ValueError, "cfg: SOLVER has MAX_EPOCHS, CENTER_LR.*, which Detectron2 does not"),
     ("SOLVER: {MAX_EPOCHS: 120, LARGE_FC_LR: False, BASE_LR: 0.008}", ValueError, "cfg: SOLVER has MAX_EPOCHS, LARGE_FC_LR.*, which Detectron2 does not"),
     ("SOLVER: {LRS: [1, 0.1], WARMUP_START_LR: 0.01, MAX_EPOCH: 20}", ValueError, "cfg: SOLVER has LRS, WARMUP_START_LR, MAX_EPOCH.*, which Detectron2 does not"),
     ("SOLVER: {SCHED: CosineAnnealingLR, FREEZE_ITERS: 9, OPT: Adam}", ValueError, "cfg: SOLVER has SCHED, FREEZE_ITERS.*, which Detectron2 does not"),
@@ -396,6 +394,7 @@ def test_a_warmup_within_the_tolerance_of_detectron2_is_none():
     [
         lambda: from_detectron2(COSINE | {"MAX_ITER": 90, "WARMUP_ITERS": 9}, tolerance=1e-2),
         lambda: from_detectron2({"STEPS": [6], "MAX_ITER": 9, "WARMUP_ITERS": 4}),
+        lambda: from_mmengine({"type": "LinearLR", "end": 3}, base_lr=0.2, steps_per_epoch=5),
         lambda: from_tf_object_detection(MANUAL),
         lambda: from_tf_object_detection("exponential_decay_learning_rate { }"),
         lambda: from_tf_object_detection("exponential_decay_learning_rate { }", total_steps=9),
@@ -430,7 +429,5 @@ def test_hostile_files_are_refused(tmp_path):
         path.write_bytes(content)
         with pytest.raises(ValueError, match="config"):
             from_tf_object_detection(path)
-    with pytest.raises(TypeError, match="got 3 of type int"):
-        from_tf_object_detection(3)
     with pytest.raises(TypeError, match=r"total_steps must be an integer, got 0\.5"):
         from_tf_object_detection(MANUAL, total_steps=0.5)

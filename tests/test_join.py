@@ -53,11 +53,6 @@ def test_shift_means_counting_from_elsewhere(schedule, steps):
             assert_rates(schedule, [count + steps], [rate])
 
 
-def test_rates_that_vanish_in_float32_become_0():
-    ramp = manual_stepping([10], [2.0**-149, 0.0], interpolate=True)
-    assert shift(ramp, 6).rates.tolist() == [0.0, 0.0]
-
-
 def test_traced_rates():
     def rates(factor):
         base = manual_stepping([10, 20], [0.25, 0.5, 0.125], interpolate=[True, False])
