@@ -11,7 +11,7 @@ import numpy as np
 from numpy import ndarray
 
 from optax_stepping import _arguments as arguments
-from optax_stepping._arguments import bad_value
+from optax_stepping._arguments import bad_value, shown
 from optax_stepping._schedule import SteppingSchedule, make_schedule
 from optax_stepping._stack import pad
 from optax_stepping._stages import gaps, straight_stretches, to_stages
@@ -120,8 +120,8 @@ def find_stages(
         first, last = max(curves, key=lambda curve: curve[1] - curve[0])
         got = f"a curve from step {first} to step {last}"
         got += f", and {len(curves) - 1} more" if len(curves) > 1 else ""
-        ramps = len(stages_within(1e-3)[0]) - (number - steps)
-        write = f"write tolerance=1e-3, which takes {ramps} ramps"
+        needed = len(stages_within(1e-3)[0]) - (number - steps)
+        write = f"write tolerance=1e-3, which takes {needed} ramps"
         raise bad_value("rates", "be held or straight without a tolerance", got, write)
     if num_stages is not None and num_stages < number:
         at = bisect_left(TOLERANCES, -num_stages, key=lambda t: -len(stages_within(t)[0]))
@@ -160,7 +160,11 @@ def _checked(rates: Any) -> ndarray:
     entries = [rates] if is_array else arguments.sequence("rates", rates, EXAMPLE)
     write = "convert them outside jit for a peak of 1, and multiply the schedule"
     arguments.check_known("rates", "be known", rates, entries, write)
-    table = np.asarray(rates) if is_array else np.fromiter(entries, object)
+    try:
+        table = np.asarray(rates) if is_array else np.fromiter(entries, object)
+    except Exception as error:  # whatever an object raises that cannot be read as an array
+        write = f"write {EXAMPLE}"
+        raise bad_value("rates", "be one number a step", shown(rates), write) from error
     if table.ndim != 1 or not table.size:
         must, got = "be one-dimensional and not empty", f"shape {table.shape}"
         raise bad_value("rates", must, got, f"write a list such as {EXAMPLE}")

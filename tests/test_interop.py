@@ -97,6 +97,7 @@ BROKEN = {
     "not a number": (MANUAL.replace(".0003", "fast"), "line 2: initial_learning_rate is 'fast'"),
     "a fraction of a step": (MANUAL.replace("900", "900.5"), r"line 3: step is '900\.5'; write a whole number"),
     "many digits": (MANUAL.replace("900", "9" * 5000), r"line 3: step is '9+ \.\.\. 9+'; write a whole number of up to 10 digits"),
+    "negative": (MANUAL.replace("900", "-900"), "line 3: step is '-900'"),
     "not a bool": (MANUAL[:-1] + "warmup: maybe }", "warmup is 'maybe'; write true or false"),
     "a step that only Python reads": (MANUAL.replace("900", "9_00"), "line 3: step is '9_00'; write a whole"),
     "a rate that only Python reads": (MANUAL.replace("3e-5", "1_0.5"), "line 3: learning_rate is '1_0.5'"),

@@ -78,6 +78,7 @@ REFUSALS = [
     ({"d": [], 3: []}, {}, V, r"param_scheduler\[0\] must have a 'type', got \['d', 3\] .*\[one of them\]"),
     ({"type": "FooLR"}, {}, V, r"\[0\]: type must be one of ConstantLR, .* got 'FooLR'.*from_table\(rates, t"),
     ({"type": "Step"}, {}, V, r"type must be one of .* got 'Step'"),
+    ({"type": 3}, {}, V, r"type must be one of .* got '3'"),
     ([WARMUP, {"type": "StepLR", "step": 3}], {}, V, r"\[1\]: StepLR: 'step' is not known; known are"),
     ({"type": "StepLR"}, {}, V, r"\[0\]: StepLR needs 'step_size'; write step_size=8"),
     ({"type": "MultiStepLR"}, {}, V, r"MultiStepLR needs 'milestones'; write milestones=\[8, 11\]"),

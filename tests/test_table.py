@@ -324,6 +324,11 @@ def traced(convert):
     return lambda: jax.jit(convert)(1.0)
 
 
+class Unreadable:
+    def __array__(self, *_, **__):
+        raise ValueError
+
+
 T, V = TypeError, ValueError
 
 
@@ -339,6 +344,7 @@ T, V = TypeError, ValueError
         (lambda: from_table([0.1, "x"]), T, r"rates\[1\] must be a real number, got 'x'"),
         (lambda: from_table([0.1, None]), T, r"rates\[1\] must be a real number, got None"),
         (lambda: from_table(np.array([0.1, None])), T, r"rates\[1\] must be a real number, got None"),
+        (lambda: from_table(Unreadable()), V, r"rates must be one number a step, got .*Unreadable.*; write \[0\.1, 0\.1"),
         (lambda: from_table([True]), T, r"rates\[0\] must be a real number, got True"),
         (lambda: from_table(0.1), T, "rates must be a list"),
         (traced(lambda p: from_table([p, 1.0])), V, "rates must be known, .*multiply"),

@@ -16,7 +16,7 @@ def read_text(name: str, config: Any, marks: str, remedy: str) -> tuple[str, Pat
     """The text that is handed in, as ``marks`` in it tell, or that of the file; and its path."""
     is_text = isinstance(config, str) and re.search(marks, config)
     path = None if is_text else Path(os.path.expanduser(config))
-    if path and not os.path.isfile(path):
+    if path and not os.path.isfile(path):  # pathlib fails on a name that is too long
         raise ValueError(f"{name}: there is no file {str(path)!r:.999}; write a path or the text.")
     size = path.stat().st_size if path else len(str(config))
     if size > MAX_BYTES:
