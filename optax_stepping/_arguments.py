@@ -141,6 +141,14 @@ def sequence(name: str, values: Any, example: str) -> Sequence[Any]:
     return values
 
 
+def check_options(tolerance: Any, num_stages: Any = None) -> None:
+    """Of every function that makes stages of a table."""
+    if tolerance is not None and real("tolerance", tolerance, "1e-3") < 1e-6:
+        raise bad_value("tolerance", "be at least 1e-6", tolerance, "write 1e-3")
+    if num_stages is not None:
+        integer("num_stages", num_stages, low=1, example="16")
+
+
 def check_increasing(name: str, steps: Sequence[Any]) -> None:
     """Of steps that are traced, nothing is known."""
     entries = [(i, step) for i, step in enumerate(steps) if not is_traced(step)]

@@ -13,9 +13,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_stepping._arguments import bad_kind, bad_value, integer, is_real, is_traced, shown
+from optax_stepping._arguments import (
+    bad_kind,
+    bad_value,
+    check_options,
+    integer,
+    is_real,
+    is_traced,
+    shown,
+)
 from optax_stepping._schedule import SteppingSchedule
-from optax_stepping._table import check_options, concrete, find_stages
+from optax_stepping._table import concrete, find_stages
 
 WRITE = "write a function from one count, an int, to one rate"
 

@@ -6,13 +6,12 @@ import math
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from numpy import ndarray
 
 # The second differences that rounding leaves on a line, relative to the largest rate around.
 DOUBLE, SINGLE = 2.0**-49, 2.0**-21
 
 
-def straight_stretches(rates: ndarray) -> list[tuple[int, int]]:
+def straight_stretches(rates: np.ndarray) -> list[tuple[int, int]]:
     """The first and last counts of every straight stretch, in order; two may share an end.
 
     A gap is searched for held stretches, and if it has none, for lines. What is found splits it
@@ -36,7 +35,7 @@ def gaps(stretches: list[tuple[int, int]], first: int, last: int) -> list[tuple[
     return [(end, start) for (_, end), (start, _) in ends if start - end > 1]
 
 
-def _noise(rates: ndarray) -> float:
+def _noise(rates: np.ndarray) -> float:
     """What rounding adds to second differences, relative to the rates. Fourth differences show it,
     because curves have hardly any.
     """
@@ -45,7 +44,7 @@ def _noise(rates: ndarray) -> float:
     return float(np.clip(np.quantile(np.append(share, DOUBLE), 0.9), DOUBLE, SINGLE))
 
 
-def _held(rates: ndarray, noise: float) -> list[tuple[int, int]]:
+def _held(rates: np.ndarray, noise: float) -> list[tuple[int, int]]:
     """Stretches of two or more rates that are equal to the bit.
 
     Their ends are sharp: the next rate, or one at twice as many counts, differs by much more than
@@ -58,7 +57,7 @@ def _held(rates: ndarray, noise: float) -> list[tuple[int, int]]:
     first, last = first[last > first], last[last > first]
     steps = last - first
 
-    def jump(end: ndarray, steps: ndarray | int) -> ndarray:
+    def jump(end: np.ndarray, steps: np.ndarray | int) -> np.ndarray:
         return np.abs(around.take(end + steps, mode="clip") - around[end])
 
     before = np.maximum(jump(first, -1), jump(first, -2 * steps - 2))
@@ -67,7 +66,7 @@ def _held(rates: ndarray, noise: float) -> list[tuple[int, int]]:
     return np.column_stack([first - 1, last - 1])[good].tolist()
 
 
-def _lines(rates: ndarray, noise: float) -> list[tuple[int, int]]:
+def _lines(rates: np.ndarray, noise: float) -> list[tuple[int, int]]:
     """Stretches of three or more rates that are straight up to noise.
 
     - A line goes on forwards as long as a ramp can. From step to step it may drift a little, as
@@ -126,8 +125,8 @@ def longest_ramp(
 
 
 def to_stages(
-    rates: ndarray, single: ndarray, stretches: list[tuple[int, int]], error: float
-) -> tuple[ndarray, ndarray, ndarray]:
+    rates: np.ndarray, single: np.ndarray, stretches: list[tuple[int, int]], error: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The count and the rate at which each stage starts, and whether it ramps to the next one.
 
     At first each count is a stage. Then each stretch becomes one, and each curve, between the
@@ -152,7 +151,7 @@ def to_stages(
 
 
 def _chain(
-    rates: ndarray, single: ndarray, first: int, last: int, error: float
+    rates: np.ndarray, single: np.ndarray, first: int, last: int, error: float
 ) -> Iterator[tuple[int, float]]:
     """The counts and rates where ramps along a curve start, each nearly as long as possible. (To
     the very last count, a ramp would leave the next one no choice of its start.)

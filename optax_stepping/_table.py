@@ -8,7 +8,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpy import ndarray
 
 from optax_stepping import _arguments as arguments
 from optax_stepping._arguments import bad_value, shown
@@ -71,7 +70,7 @@ def from_table(
       >>> optax_stepping.from_table(cosine, tolerance=0.05).boundaries.tolist()
       [373, 852, 1000]
     """
-    check_options(tolerance, num_stages)
+    arguments.check_options(tolerance, num_stages)
     with concrete():
         return find_stages(_checked(rates), tolerance, num_stages)
 
@@ -83,19 +82,12 @@ def concrete() -> Iterator[None]:
         yield
 
 
-def check_options(tolerance: Any, num_stages: Any) -> None:
-    if tolerance is not None and arguments.real("tolerance", tolerance, "1e-3") < 1e-6:
-        raise bad_value("tolerance", "be at least 1e-6", tolerance, "write 1e-3")
-    if num_stages is not None:
-        arguments.integer("num_stages", num_stages, low=1, example="16")
-
-
 def find_stages(
-    rates: ndarray,
+    rates: np.ndarray,
     tolerance: float | None,
     num_stages: int | None,
-    single: ndarray | None = None,
-    own_rates: Callable[[list[int]], ndarray] | None = None,
+    single: np.ndarray | None = None,
+    own_rates: Callable[[list[int]], np.ndarray] | None = None,
 ) -> SteppingSchedule:
     """The schedule of a checked table.
 
@@ -110,7 +102,7 @@ def find_stages(
     largest, stretches = np.abs(rates).max(), straight_stretches(rates)
     curves = gaps(stretches, 0, len(rates) - 1)
 
-    def stages_within(tolerance: float) -> tuple[ndarray, ndarray, ndarray]:
+    def stages_within(tolerance: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         # Rounding of rates and of ramps may add to the error.
         return to_stages(rates, single, stretches, (tolerance - 4 * dtype.eps) * largest)
 
@@ -139,7 +131,7 @@ def find_stages(
     return pad(schedule, num_stages or number)
 
 
-def _check(schedule: SteppingSchedule, rates: ndarray, single: ndarray, error: float) -> None:
+def _check(schedule: SteppingSchedule, rates: np.ndarray, single: np.ndarray, error: float) -> None:
     """Compares the schedule with the table at every count."""
     # Padded to a power of two and in chunks, so that few programs are compiled.
     padded = pad(schedule, max(16, 1 << (schedule.rates.size - 1).bit_length()))
@@ -152,10 +144,10 @@ def _check(schedule: SteppingSchedule, rates: ndarray, single: ndarray, error: f
         raise bad_value("tolerance", "be larger, as the rates depend on the precision", got, write)
 
 
-def _checked(rates: Any) -> ndarray:
+def _checked(rates: Any) -> np.ndarray:
     """The table in double precision."""
     is_array = hasattr(rates, "__array__")
-    if isinstance(rates, ndarray | np.generic | jax.Array):
+    if isinstance(rates, np.ndarray | np.generic | jax.Array):
         arguments.check_array("rates", rates, EXAMPLE)
     entries = [rates] if is_array else arguments.sequence("rates", rates, EXAMPLE)
     write = "convert them outside jit for a peak of 1, and multiply the schedule"
@@ -163,14 +155,12 @@ def _checked(rates: Any) -> ndarray:
     try:
         table = np.asarray(rates) if is_array else np.fromiter(entries, object)
     except Exception as error:  # whatever an object raises that cannot be read as an array
-        write = f"write {EXAMPLE}"
-        raise bad_value("rates", "be one number a step", shown(rates), write) from error
+        raise bad_value(
+            "rates", "be one number a step", shown(rates), f"write {EXAMPLE}"
+        ) from error
     if table.ndim != 1 or not table.size:
-        must, got = "be one-dimensional and not empty", f"shape {table.shape}"
-        raise bad_value("rates", must, got, f"write a list such as {EXAMPLE}")
-    if not arguments.is_real(table.dtype):
-        table = [
-            rate if type(rate) is float else arguments.real(f"rates[{count}]", rate, "0.1")
-            for count, rate in enumerate(table)
-        ]
+        got = f"shape {table.shape}"
+        raise bad_value("rates", "be one-dimensional and not empty", got, f"write {EXAMPLE}")
+    if not arguments.is_real(table.dtype) and {*map(type, table)} != {float}:
+        table = [arguments.real(f"rates[{count}]", rate, "0.1") for count, rate in enumerate(table)]
     return np.array(table, float)

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from optax_stepping import _arguments as arguments
-from optax_stepping._arguments import bad_kind, bad_value, integer, shown
+from optax_stepping._arguments import bad_kind, bad_value, check_options, integer, shown
 from optax_stepping._changes import LONGEST_TABLE
 from optax_stepping._schedule import SteppingSchedule
-from optax_stepping._table import check_options, from_table
+from optax_stepping._table import from_table
 from optax_stepping.interop._files import read_yaml
 
 # The tolerance with which fvcore compares shares of the training.

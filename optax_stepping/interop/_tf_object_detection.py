@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from optax_stepping._arguments import INT32_MAX, bad_value, integer, short
+from optax_stepping._arguments import INT32_MAX, bad_value, check_options, integer, short
 from optax_stepping._changes import LONGEST_TABLE
 from optax_stepping._manual_stepping import manual_stepping
 from optax_stepping._pieces import Piece, to_schedule
 from optax_stepping._schedule import SteppingSchedule
-from optax_stepping._table import check_options, from_table
+from optax_stepping._table import from_table
 from optax_stepping.interop._pipeline_config import Field, read_config
 
 MAX_STAIRS = 10_000
