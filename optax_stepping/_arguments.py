@@ -101,8 +101,16 @@ def scalar(name: str, value: Any, example: str) -> Any:
     return value
 
 
-def integer(name: str, value: Any, *, low: int = 0, example: str = "1000", remedy: str = "") -> int:
-    """``value`` as an int from ``low`` to the largest int32. Whole floats are taken."""
+def integer(
+    name: str,
+    value: Any,
+    *,
+    low: int = 0,
+    high: int = INT32_MAX,
+    example: str = "1000",
+    remedy: str = "",
+) -> int:
+    """``value`` as an int from ``low`` to ``high``. Whole floats are taken."""
     number = scalar(name, value, example)
     if isinstance(number, float) and number.is_integer():
         number = int(number)
@@ -112,9 +120,10 @@ def integer(name: str, value: Any, *, low: int = 0, example: str = "1000", remed
     if number < low:
         must = {0: "not be negative", 1: "be positive"}.get(low, f"be at least {low}")
         raise bad_value(name, must, short(number), remedy or f"write {example}")
-    if number > INT32_MAX:
-        must = "fit into int32, the type of Optax's step counts"
-        raise bad_value(name, must, short(number), f"write at most {INT32_MAX}")
+    if number > high:
+        int32 = "fit into int32, the type of Optax's step counts"
+        must = int32 if high == INT32_MAX else f"be at most {high}, as a table has a rate a step"
+        raise bad_value(name, must, short(number), f"write at most {high}")
     return number
 
 

@@ -25,6 +25,7 @@ from optax_stepping._arguments import (
 from optax_stepping._schedule import SteppingSchedule
 from optax_stepping._table import concrete, find_stages
 
+LONGEST = 100_000_000  # a table of it takes 10 GB
 WRITE = "write a function from one count, an int, to one rate"
 
 
@@ -50,7 +51,7 @@ def from_function(
     Args:
       function: takes a count, an int scalar, and returns a rate, a real scalar. It is called
         several times at some counts, and has to return the same rate.
-      total_steps: the number of rates in the table, in optimizer steps.
+      total_steps: the number of rates in the table, in optimizer steps; at most a hundred million.
       tolerance: the largest error at any count of a curve, relative to the largest rate; see
         ``from_table``. It holds in double precision and in the precision in force.
       num_stages: pad to this many stages; see ``from_table``.
@@ -76,7 +77,7 @@ def from_function(
       >>> optax_stepping.from_function(stairs, total_steps=90)
       SteppingSchedule(boundaries=[30, 60], rates=[0.1, 0.05, 0.025], ramps=[False, False])
     """
-    total_steps = integer("total_steps", total_steps, low=1, example="10_000")
+    total_steps = integer("total_steps", total_steps, low=1, high=LONGEST, example="10_000")
     check_options(tolerance, num_stages)
     if not callable(function):
         raise bad_kind("function", "be callable", shown(function), WRITE)
