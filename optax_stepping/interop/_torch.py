@@ -75,8 +75,8 @@ def from_torch(
     if now >= end:
         must, write = "lie after the steps that are done", "write the steps of the whole training"
         raise bad_value("total_steps", must, f"{end} for a scheduler with last_epoch={done}", write)
-    index, number = integer("param_group", param_group), len(scheduler.optimizer.param_groups)
-    if index >= number:
+    index = integer("param_group", param_group, example="0")
+    if index >= (number := len(scheduler.optimizer.param_groups)):
         raise bad_value("param_group", f"be one of {number} groups", index, f"write {number - 1}")
     scheduler, warmup = _copied((scheduler, warmup), {})
     group = scheduler.optimizer.param_groups[index]
@@ -102,7 +102,7 @@ def _from_lightning(config: Any, counts: np.ndarray, length: int) -> tuple[Any, 
     keys = {key for key in config if key not in ("monitor", "reduce_on_plateau") or config[key]}
     if not {"scheduler"} <= keys <= {"scheduler", "interval", "frequency", "strict", "name"}:
         must = "have 'scheduler', and else only 'interval', 'frequency', 'strict' or 'name'"
-        write = "write the dict of one; for a metric, use optax.contrib.reduce_on_plateau"
+        write = "write the dict of a scheduler; for a metric, use optax.contrib.reduce_on_plateau"
         raise bad_value("scheduler", must, short(dict(config)), write)
     every = integer("scheduler['frequency']", config.get("frequency", 1), low=1, example="1")
     check_choice("scheduler['interval']", config.get("interval", "epoch"), ["epoch", "step"])
@@ -158,7 +158,7 @@ def _copied(value: Any, copies: dict[int, tuple[Any, Any]], *, owner: bool = Fal
         new = {} if kind is dict else copy.copy(value)  # a __dict__ is slower once it is copied
     elif hasattr(kind, "fill_"):  # torch fills a rate that is a tensor in place
         new = value.detach().clone() if value.numel() == 1 else value
-    elif hasattr(value, "param_groups") and hasattr(value, "step"):
+    elif hasattr(value, "param_groups") and hasattr(value, "step"):  # its class may have __del__
         new = types.SimpleNamespace(**vars(value) | {"state": {}, "step": lambda *_, **__: None})
         state = {"param_groups": value.param_groups}
         copies.update({id(group["params"]): (group["params"], []) for group in value.param_groups})
