@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from optax_stepping._arguments import bad_kind, bad_value, check_choice, integer, short, shown
+from optax_stepping._function import LONGEST
 from optax_stepping._schedule import SteppingSchedule
 from optax_stepping._table import from_table
 
@@ -61,7 +62,7 @@ def from_torch(
       >>> interop.from_torch(Halved(optimizer=optimizer, last_epoch=0), total_steps=3)
       SteppingSchedule(boundaries=[1, 2], rates=[0.8, 0.4, 0.2], ramps=[False, False])
     """
-    end = integer("total_steps", total_steps, low=1, example="90000")
+    end = integer("total_steps", total_steps, low=1, high=LONGEST, example="90000")
     length = integer("steps_per_epoch", steps_per_epoch, low=1, example="500")
     scheduler, stepped = _from_lightning(scheduler, np.arange(end), length)
     done = _steps_done("scheduler", scheduler)
