@@ -17,7 +17,6 @@ from optax_stepping.interop import _openmmlab as table
 NO_END = 10**9  # MMEngine's default
 LARGEST = 2.0**128 - 2.0**104  # float32
 STEP_IT = "step it yourself, and write optax_stepping.from_table(rates, tolerance=1e-3)"
-COUNTS = ("step_size", "total_steps", "cyclic_times")
 SHARES = "factor|(start|end)_factor|pct_start|start_percent|step_ratio_up|warmup_ratio"
 
 
@@ -34,8 +33,7 @@ def from_mmengine(
     Each scheduler for learning rates (``mmengine/optim/scheduler``, and ``QuadraticWarmupLR`` of
     MMDetection) is stepped as the runner steps it, from the rate that it finds. Those of momentum
     and weight decay are ignored. A mapping with a ``policy`` is an ``lr_config``, with any policy
-    and warmup of ``mmcv/runner/hooks/lr_updater.py`` in MMCV 1. Tests compare all with the
-    schedulers of MMEngine and the formulas of MMCV.
+    and warmup of ``mmcv/runner/hooks/lr_updater.py`` in MMCV 1.
 
     Args:
       param_scheduler: a list of dicts, or one dict. Types may be names, scoped names
@@ -52,9 +50,8 @@ def from_mmengine(
       The schedule, in optimizer steps.
 
     Raises:
-      ValueError: an unknown scheduler, or one that follows a metric (the message has Optax's
-        call); settings that are unknown, missing, or fail in MMEngine or MMCV; a curve without a
-        ``tolerance``.
+      ValueError: an unknown scheduler, one that follows a metric (the message has Optax's call),
+        a setting that is unknown, missing or wrong, a curve without a ``tolerance``.
       TypeError: the config is not made of dicts, or a setting is of a wrong kind.
 
     Example:
@@ -92,16 +89,16 @@ def _changes(schedulers: Iterable[Any], run: Any) -> dict[int, float]:
             raise bad_value(s.place, must, len(s.counts), "write a smaller total_steps")
         # A scheduler makes its first step when it is made, before the next one is.
         if 0 in s.counts:
-            changes[0] = run.lr = _rate(s, 0, run)
+            changes[0] = run.lr = _rate(s, 0)
         later.append(zip(filter(None, s.counts), itertools.repeat(s)))
     # The others follow each iteration, or each epoch, after those of the iteration.
     for count, s in heapq.merge(*later, key=lambda act: (act[0], act[1].by_epoch)):
-        changes[count] = run.lr = _rate(s, count, run)
+        changes[count] = run.lr = _rate(s, count)
     return changes
 
 
-def _rate(s: Any, count: int, run: Any) -> float:
-    s.rate, step = run.lr, count // s.unit - s.first
+def _rate(s: Any, count: int) -> float:
+    s.rate, step = s.run.lr, count // s.unit - s.first
     try:
         rate = s.formula(s, step)
     except ArithmeticError as error:
@@ -121,10 +118,9 @@ def _read(place: str, part: Any, run: Any) -> Any:
         raise bad_value(place, "have a 'type'", shown(list(part)), write)
     settings = {key: value for key, value in part.items() if key not in ("type", "_scope_")}
     name = getattr(part["type"], "__name__", str(part["type"])).rpartition(".")[2]
-    param_name = settings.pop("param_name", "lr") if name.endswith("ParamScheduler") else "lr"
-    if name.endswith(("Momentum", "WeightDecay")) or param_name != "lr":
+    kind, others = re.sub("ParamScheduler$", "LR", name), ("Momentum", "WeightDecay")
+    if name.endswith(others) or (kind != name and settings.pop("param_name", "lr") != "lr"):
         return None
-    kind = re.sub("ParamScheduler$", "LR", name)
     if kind == "ReduceOnPlateauLR":
         s = table.PLATEAU | settings
         margins = ("atol=0.0, rtol", "rtol=0.0, atol")[s.get("threshold_rule") == "abs"]
@@ -136,9 +132,7 @@ def _read(place: str, part: Any, run: Any) -> Any:
             f"its update {metric} as value."
         )
     check_choice(f"{place}: type", kind, table.SCHEDULERS, STEP_IT)
-    s = _settings(f"{place}: {name}", kind, settings, table.SPAN, run)
-    _set_counts(s, run)
-    return s
+    return _with_counts(_settings(f"{place}: {name}", kind, settings, table.SPAN, run))
 
 
 def _read_policy(config: Mapping[str, Any], run: Any) -> list[Any]:
@@ -158,7 +152,7 @@ def _read_policy(config: Mapping[str, Any], run: Any) -> list[Any]:
         s.milestones = list(itertools.accumulate(steps, max))
     elif kind == "Step":
         s.step_size = integer(name, s.step, low=1, example="8")
-    _set_counts(s, run)
+    _with_counts(s)
     if warmup is None:
         return [s]
     name, share = "lr_config: warmup_iters", table.WARMUPS[warmup]
@@ -169,13 +163,11 @@ def _read_policy(config: Mapping[str, Any], run: Any) -> list[Any]:
     return [s, warm]
 
 
-def _settings(
-    place: str, kind: str, given: dict[str, Any], common: dict[str, Any], run: Any
-) -> Any:
+def _settings(place: str, kind: str, given: Mapping, common: Mapping, run: Any) -> Any:
     """The settings, each checked to be like its default, and the rates that follow from them."""
     own, formula = (table.SCHEDULERS | table.POLICIES)[kind]
     s = SimpleNamespace(**table.EVERY, kind=kind, place=place, formula=formula, base=run.initial_lr)
-    defaults, s.run = common | own, run
+    s.run, defaults = run, {**common, **own}
     for key in [key for key in given if key not in defaults]:
         raise ValueError(f"{place}: {key!r} is not known; known are {sorted(defaults)}.")
     for key, default in defaults.items():
@@ -189,7 +181,7 @@ def _settings(
             check_choice(name, value, ["cos", "linear"])
         elif isinstance(default, tuple) or default is list:
             value = _numbers(name, value)
-        elif key in COUNTS and value is not None:
+        elif key in ("step_size", "total_steps", "cyclic_times") and value is not None:
             value = integer(name, value, low=1, example="8")
         elif default is not object and value is not default:
             value = real(name, value, "0.1")
@@ -219,9 +211,9 @@ def _numbers(name: str, values: Any) -> list[float]:
     return [real(f"{name}[{i}]", value, "[8, 11]") for i, value in enumerate(values)]
 
 
-def _set_counts(s: Any, run: Any) -> None:
-    """Adds to the settings the counts at which the scheduler acts."""
-    s.unit, total_steps = _unit(s.place, s.by_epoch, run), run.total_steps
+def _with_counts(s: Any) -> Any:
+    """The settings with the counts at which the scheduler acts."""
+    s.unit, total_steps = _unit(s.place, s.by_epoch, s.run), s.run.total_steps
     decays = s.kind in ("ExponentialLR", "Exp") or s.step_size
     jumps = s.kind in ("MultiStepLR", "Step", "Fixed") and not decays
     if s.end is None or (decays and s.end >= NO_END):
@@ -242,9 +234,7 @@ def _set_counts(s: Any, run: Any) -> None:
             s.end = total_steps // s.unit
     if s.convert_to_iter_based:
         if not s.by_epoch:
-            raise bad_value(
-                s.place, "have by_epoch with convert_to_iter_based", False, "write True"
-            )
+            raise bad_value(s.place, "have by_epoch for convert_to_iter_based", False, "write True")
         s.begin, s.end = int(s.begin * s.unit), s.end if s.end >= NO_END else int(s.end * s.unit)
         for key in ("step_size", "T_max", "total_steps"):
             setattr(s, key, s.unit * (getattr(s, key) or 0))
@@ -261,6 +251,7 @@ def _set_counts(s: Any, run: Any) -> None:
     if jumps:
         reached = {int((s.first + step) * s.unit) for step in (0, *s.milestones)}
         s.counts = sorted(filter(s.counts.__contains__, reached))
+    return s
 
 
 def _unit(place: str, by_epoch: bool, run: Any) -> int:

@@ -40,8 +40,7 @@ def _restart(s: Any, step: int) -> float:
         if step < period:
             return _along_cosine(s, step, period) if step else s.base * weight
         step -= period
-    # Beyond the last period MMCV fails, and MMEngine holds the rate.
-    return math.nan if s.kind == "CosineRestart" else s.rate
+    return math.nan if s.kind == "CosineRestart" else s.rate  # MMCV fails beyond the last period
 
 
 def _cosine(s: Any, step: int) -> float:
