@@ -105,7 +105,7 @@ REFUSALS = [
     ({**CYCLE, "div_factor": 0, "end": 9}, {}, V, "OneCycleLR must have a rate at every step"),
     (
         {"type": "CosineRestartLR", "periods": [3, 4], "eta_min": 0, "by_epoch": False}, {}, V,
-        r"restart_weights must have 2 numbers, got \[1.0\]",
+        r"restart_weights must have length 2, got \[1.0\]; write \[1.0, 1.0\]",
     ),
     ({"type": "CosineRestartLR", "periods": [3], "by_epoch": False}, {}, V, "either a lowest rate or its ratio"),
     ({"type": "MultiStepLR", "by_epoch": False, "milestones": [10**8, 10**8 + 1]}, {}, V, "the rate must change"),
@@ -118,7 +118,7 @@ REFUSALS = [
     ({"policy": "step", "step": 0, "by_epoch": False}, {}, V, "lr_config: step must be positive, got 0"),
     ({"policy": "step", "step": [2, 0], "by_epoch": False}, {}, V, "step must be positive, got 0"),
     ({"policy": "cyclic", "by_epoch": True}, {}, V, "by_epoch must be False for Cyclic, got True"),
-    ({"policy": "cyclic", "target_ratio": []}, {"total_steps": 9}, V, r"target_ratio must have 1 or 2 numbers, got \[\]"),
+    ({"policy": "cyclic", "target_ratio": []}, {"total_steps": 9}, V, r"target_ratio must have length 1 or 2, got \[\]; write \[1.0, 1.0\]"),
     ({"policy": "inv", "gamma": 0.1, "by_epoch": False}, {}, V, NO_END),
     (
         {"policy": "CosineRestart", "periods": [3], "min_lr": 0, "by_epoch": False}, {"total_steps": 4}, V,

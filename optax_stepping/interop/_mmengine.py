@@ -36,9 +36,8 @@ def from_mmengine(
     and warmup of ``mmcv/runner/hooks/lr_updater.py`` in MMCV 1.
 
     Args:
-      param_scheduler: a list of dicts, or one dict. Types may be names, scoped names
-        (``"mmdet.QuadraticWarmupLR"``) or classes. ``by_epoch`` is True by default: with MMCV's
-        ``IterBasedRunner``, write ``by_epoch=False``. None is a constant rate.
+      param_scheduler: a list of dicts, one dict, or None for a constant rate. Types may be names or
+        classes. ``by_epoch`` is True by default: for ``IterBasedRunner``, write ``by_epoch=False``.
       base_lr: the rate of the optimizer, scaled if the config scales it (``auto_scale_lr``).
       steps_per_epoch: optimizer steps in an epoch. Needed where something counts epochs.
       total_steps: optimizer steps in the training. After it the last rate holds. Needed where the
@@ -137,7 +136,7 @@ def _read(place: str, part: Any, run: Any) -> Any:
 
 def _read_policy(config: Mapping[str, Any], run: Any) -> list[Any]:
     """The policy of an lr_config, and its warmup: the policy's rate, times a share."""
-    settings, name = dict(config), "lr_config: step"
+    settings = dict(config)
     kind, warmup = str(settings.pop("policy")), settings.pop("warmup", None)
     kind = kind.title() if kind.islower() else kind
     check_choice("lr_config: policy", kind, table.POLICIES, STEP_IT)
@@ -147,11 +146,6 @@ def _read_policy(config: Mapping[str, Any], run: Any) -> list[Any]:
     s = _settings("lr_config", kind, settings, table.POLICY, run)
     if s.by_epoch and kind in ("Cyclic", "OneCycle"):
         raise bad_value("lr_config: by_epoch", f"be False for {kind}", True, "leave it out")
-    if kind == "Step" and hasattr(s.step, "__len__"):
-        steps = (integer(name, at, low=1, example="[8]") for at in _numbers(name, s.step))
-        s.milestones = list(itertools.accumulate(steps, max))
-    elif kind == "Step":
-        s.step_size = integer(name, s.step, low=1, example="8")
     _with_counts(s)
     if warmup is None:
         return [s]
@@ -164,31 +158,18 @@ def _read_policy(config: Mapping[str, Any], run: Any) -> list[Any]:
 
 
 def _settings(place: str, kind: str, given: Mapping, common: Mapping, run: Any) -> Any:
-    """The settings, each checked to be like its default, and the rates that follow from them."""
+    """The settings, checked, and the rates that follow from them."""
     own, formula = (table.SCHEDULERS | table.POLICIES)[kind]
     s = SimpleNamespace(**table.EVERY, kind=kind, place=place, formula=formula, base=run.initial_lr)
     s.run, defaults = run, {**common, **own}
     for key in [key for key in given if key not in defaults]:
         raise ValueError(f"{place}: {key!r} is not known; known are {sorted(defaults)}.")
     for key, default in defaults.items():
-        name, value = f"{place}: {key}", given.get(key, default)
-        if isinstance(value, type):  # in place of a default
-            example = {float: 0.1, int: 8}.get(value, [8])
-            raise ValueError(f"{place} needs {key!r}; write {key}={example}.")
-        if isinstance(default, bool):
-            arguments.check_flag(name, value)
-        elif isinstance(default, str):
-            check_choice(name, value, ["cos", "linear"])
-        elif isinstance(default, tuple) or default is list:
-            value = _numbers(name, value)
-        elif key in ("step_size", "total_steps", "cyclic_times") and value is not None:
-            value = integer(name, value, low=1, example="8")
-        elif default is not object and value is not default:
-            value = real(name, value, "0.1")
-        # MMEngine's eta_min and eta_max by the names of MMCV.
-        setattr(s, re.sub("eta_(min|max)", r"\1_lr", key), value)
-        if re.fullmatch(SHARES, key) and not 0 <= getattr(s, key) <= 1:
-            raise bad_value(name, "lie between 0 and 1", value, "write 0.1")
+        value = _checked(place, key, given.get(key, default), default)
+        # MMEngine's rates by the names of MMCV, and MMCV's steps by those of MMEngine.
+        key = re.sub("eta_(min|max)", r"\1_lr", key)
+        steps = "milestones" if isinstance(value, list) else "step_size"
+        setattr(s, steps if key == "step" else key, value)
     if kind == "CosineAnnealingLR" and s.min_lr_ratio is None:
         s.min_lr = s.min_lr or 0.0
     if hasattr(s, "min_lr_ratio"):
@@ -197,18 +178,40 @@ def _settings(place: str, kind: str, given: Mapping, common: Mapping, run: Any) 
             raise bad_value(place, must, got, "write one of the two")
         s.min_lr = s.base * s.min_lr_ratio if s.min_lr is None else s.min_lr
     for key, lengths in (("restart_weights", [len(s.periods)]), ("target_ratio", [1, 2])):
-        if hasattr(s, key) and len(getattr(s, key)) not in lengths:
-            must = f"have {' or '.join(map(str, lengths))} numbers"
-            raise bad_value(f"{place}: {key}", must, getattr(s, key), "write as many")
+        numbers, write = getattr(s, key, None), f"write {[1.0] * lengths[-1]}"
+        if numbers is not None and len(numbers) not in lengths:
+            must = f"have length {' or '.join(map(str, lengths))}"
+            raise bad_value(f"{place}: {key}", must, numbers, write)
     if hasattr(s, "max_lr"):
         run.max_lr, run.initial_lr = s.max_lr, s.max_lr / (s.div_factor or math.nan)
         run.min_lr = run.initial_lr / (s.final_div_factor or math.nan)
     return s
 
 
-def _numbers(name: str, values: Any) -> list[float]:
-    values = arguments.sequence(name, values, "[8, 11]")
-    return [real(f"{name}[{i}]", value, "[8, 11]") for i, value in enumerate(values)]
+def _checked(place: str, key: str, value: Any, default: Any) -> Any:
+    """A setting that is like its default. A type stands for a default that is missing."""
+    name = f"{place}: {key}"
+    if isinstance(value, type):
+        example = {float: 0.1, int: 8}.get(value, [8])
+        raise ValueError(f"{place} needs {key!r}; write {key}={example}.")
+    if isinstance(default, bool):
+        arguments.check_flag(name, value)
+    elif isinstance(default, str):
+        check_choice(name, value, ["cos", "linear"])
+    elif isinstance(default, tuple) or default is list:
+        numbers = arguments.sequence(name, value, "[8, 11]")
+        return [real(f"{name}[{i}]", number, "8") for i, number in enumerate(numbers)]
+    elif default is object and hasattr(value, "__len__"):
+        numbers = _checked(place, key, value, list)
+        numbers = (integer(name, number, low=1, example="[8]") for number in numbers)
+        return list(itertools.accumulate(numbers, max))
+    elif key in ("step", "step_size", "total_steps", "cyclic_times") and value is not None:
+        return integer(name, value, low=1, example="8")
+    elif value is not default:
+        value = real(name, value, "0.1")
+        if re.fullmatch(SHARES, key) and not 0 <= value <= 1:
+            raise bad_value(name, "lie between 0 and 1", value, "write 0.1")
+    return value
 
 
 def _with_counts(s: Any) -> Any:

@@ -103,15 +103,12 @@ POLICIES: dict[str, Any] = {
         s.base, s.min_lr, max(n - (start := round(s.length * s.start_percent)), 0)
         / max(s.length - start, 1))),
     "CosineRestart": (MIN_LR | RESTARTS, _restart),
-    "Cyclic": ({
-        "by_epoch": False, "target_ratio": (10.0, 1e-4), "cyclic_times": 1, "step_ratio_up": 0.4,
-        "anneal_strategy": "cos", "gamma": 1.0,
-    }, _cyclic),
+    "Cyclic": ({"by_epoch": False, "target_ratio": (10.0, 1e-4), "cyclic_times": 1,
+        "step_ratio_up": 0.4, "anneal_strategy": "cos", "gamma": 1.0}, _cyclic),
     "OneCycle": (CYCLE | {"by_epoch": False, "max_lr": float}, lambda s, n:
         _one_cycle(s, n) if n < s.total_steps else math.nan),
 }  # fmt: skip
-# Of the ratio of a warmup, and the share of it that is left.
-WARMUPS: dict[str, Any] = {
+WARMUPS: dict[str, Any] = {  # by the ratio, and the share of the warmup that is left
     "constant": lambda ratio, left: ratio if left else 1.0,
     "exp": lambda ratio, left: ratio**left,
     "linear": lambda ratio, left: 1 - left * (1 - ratio),
