@@ -30,14 +30,14 @@ def from_mmengine(
 ) -> SteppingSchedule:
     """The ``param_scheduler`` of an MMEngine config, or the older ``lr_config`` of MMCV.
 
-    Each scheduler for learning rates (``mmengine/optim/scheduler``, and ``QuadraticWarmupLR`` of
-    MMDetection) is stepped as the runner steps it, from the rate that it finds. Those of momentum
-    and weight decay are ignored. A mapping with a ``policy`` is an ``lr_config``, with any policy
-    and warmup of ``mmcv/runner/hooks/lr_updater.py`` in MMCV 1.
+    The schedulers of ``mmengine/optim/scheduler`` and MMDetection's ``QuadraticWarmupLR`` go on
+    from the rate that they find. Milestones count from ``begin``, a linear warmup ends at
+    ``end - 1``. Those of momentum and weight decay are ignored. A mapping with a ``policy`` is an
+    ``lr_config``, with any policy and warmup of MMCV 1 (``mmcv/runner/hooks/lr_updater.py``).
 
     Args:
-      param_scheduler: a list of dicts, one dict, or None for a constant rate. Types may be names or
-        classes. ``by_epoch`` is True by default: for ``IterBasedRunner``, write ``by_epoch=False``.
+      param_scheduler: a list of dicts, a dict, or None (constant). Types are names, scoped or not,
+        or classes. ``by_epoch`` is True by default; for ``IterBasedRunner``, write it as False.
       base_lr: the rate of the optimizer, scaled if the config scales it (``auto_scale_lr``).
       steps_per_epoch: optimizer steps in an epoch. Needed where something counts epochs.
       total_steps: optimizer steps in the training. After it the last rate holds. Needed where the

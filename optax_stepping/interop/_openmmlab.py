@@ -67,8 +67,8 @@ POLICY = {"by_epoch": True, "warmup_iters": 0, "warmup_ratio": 0.1, "warmup_by_e
 # What is asked of every scheduler and policy, whether it is among its settings or not.
 EVERY = SPAN | {"T_max": 0, "total_steps": 0, "step_size": 0, "milestones": (), "periods": ()}
 PLATEAU = {"factor": 0.1, "patience": 10, "threshold": 1e-4, "cooldown": 0, "min_value": 0.0}
-# Each has its settings with their defaults, or with their type if they have none, and the rate at
-# its step n. MMEngine's schedulers go on from the rate that they find, MMCV's policies do not.
+# Each has its settings with their defaults, or with a type if there is none (object: a number or
+# numbers), and the rate at its step n. MMEngine's go on from the rate they find, MMCV's do not.
 SCHEDULERS: dict[str, Any] = {
     "ConstantLR": ({"factor": 1 / 3}, lambda s, n:
         s.rate * s.factor if n == 0 else s.rate / s.factor if n == s.length - 1 else s.rate),
