@@ -42,6 +42,7 @@ SCHEDULES = {
     "a decay by 0": (({**STAIRS, "gamma": 0}, {"steps_per_epoch": 5}), ([150], [0.5, 0.0])),
     "a decay by 1 with an end": (({**STAIRS, "gamma": 1, "end": 99}, {"steps_per_epoch": 5}), ([], [0.5])),
     "milestones at the end of int32": (({"type": "MultiStepLR", "by_epoch": False, "milestones": [2**31 - 1, 2**31]}, {}), ([2**31 - 1], [0.5, 0.05])),
+    "a milestone that no count has": (({"type": "MultiStepLR", "milestones": [2, 1e308]}, {"steps_per_epoch": 5}), ([10], [0.5, 0.05])),
     "a floor ends a decay": (({"policy": "step", "step": np.int64(8), "min_lr": 0.05, "by_epoch": False}, {}), ([8], [0.5, 0.05])),
     "policies in any case": (({"policy": "Fixed", "by_epoch": False}, {}), ([], [0.5])),
     "a constant warmup": (({"policy": "fixed", "warmup": "constant", "warmup_iters": 5, "by_epoch": False}, {}), ([5], [0.05, 0.5])),

@@ -252,7 +252,8 @@ def _with_counts(s: Any) -> Any:
     end = math.ceil(min(s.end * s.unit, total_steps or 2**31))
     s.counts = range(s.first * s.unit, end, s.unit * (s.step_size or 1))
     if jumps:
-        reached = {int((s.first + step) * s.unit) for step in (0, *s.milestones)}
+        reached = ((s.first + step) * s.unit for step in (0, *s.milestones))
+        reached = {int(count) for count in reached if abs(count) < 2**31}
         s.counts = sorted(filter(s.counts.__contains__, reached))
     return s
 
