@@ -259,7 +259,7 @@ def test_solvers_that_are_refused(cfg, error, message):
 )
 def test_an_older_file_has_to_say_its_warmup(mark):
     solver = "SOLVER: {BASE_LR: 0.02, MAX_ITER: 90, STEPS: [60], WARMUP_FACTOR: 0.5"
-    with pytest.raises(ValueError, match=r"come with a VERSION or .* maskrcnn-ben") as refusal:
+    with pytest.raises(ValueError, match=r"come with VERSION or a full warmup.* mask") as refusal:
         from_detectron2(f"{mark}\n{solver}}}")
     keys = str(refusal.value).partition("maskrcnn-benchmark's ")[2].removesuffix(".")
     schedule = from_detectron2(f"{mark}\nSOLVER: {{BASE_LR: 1, {keys}}}")

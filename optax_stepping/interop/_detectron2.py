@@ -99,7 +99,7 @@ def read_solver(cfg: Any) -> SimpleNamespace:
     told = {"WEIGHT", "AUG_ON", "CONV_BODY"} & {*model, *test, *_mapping(model.get("BACKBONE"))}
     if told and "VERSION" not in whole and not {"WARMUP_ITERS", "WARMUP_FACTOR"} <= given.keys():
         write = "write VERSION: 1, or maskrcnn-benchmark's WARMUP_ITERS: 500, WARMUP_FACTOR: 0.3333"
-        raise bad_value(f"cfg: {min(told)}", "come with a VERSION or a full warmup", "neither", write)
+        raise bad_value(f"cfg: {min(told)}", "come with VERSION or a full warmup", "neither", write)
     return SimpleNamespace(**{k: _checked(k, given.get(k, d)) for k, d in _DEFAULTS.items()})
 
 
