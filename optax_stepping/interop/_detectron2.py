@@ -2,11 +2,11 @@
 
 import ast
 import contextlib
-import difflib
 import os
 import re
 import warnings
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,70 +15,21 @@ import numpy as np
 from optax_stepping import _arguments as arguments
 from optax_stepping._arguments import bad_kind, bad_value, check_options, integer, shown
 from optax_stepping._changes import LONGEST_TABLE
+from optax_stepping._extras import import_extra
 from optax_stepping._schedule import SteppingSchedule
 from optax_stepping._table import from_table
-from optax_stepping.interop._files import read_yaml
+from optax_stepping.interop._files import read_text
 
-# The tolerance with which fvcore compares shares of the training.
-EPSILON = 1e-6
-
-
-def from_detectron2(cfg: Any, *, tolerance: float | None = None) -> SteppingSchedule:
-    """The learning rate of a Detectron2 config's SOLVER.
-
-    Reads every ``LR_SCHEDULER_NAME`` of ``detectron2/solver/build.py``, and ``WarmupPolyLR`` of
-    its project DeepLab. What is missing has Detectron2's default. Compared with fvcore's
-    schedulers, put together as Detectron2 does.
-
-    Args:
-      cfg: the config, its ``SOLVER``, a mapping of either form; or the path or the text of a
-        YAML config, which may have a ``_BASE_`` (needs ``optax-stepping[detectron2]``).
-      tolerance: the largest error of a curve, relative to the largest rate, as in
-        :func:`optax_stepping.from_table`. Steps and lines are exact without it.
-
-    Returns:
-      The schedule, in iterations. After ``MAX_ITER`` iterations the last rate holds. A warning
-      names ``STEPS`` beyond ``MAX_ITER``.
-
-    Raises:
-      ValueError: a malformed value or file, a curve without a ``tolerance``, a config of another
-        project. Its signs are keys about rates, steps, epochs or warmup that Detectron2 does
-        not have, and ``MODEL.WEIGHT`` without a warmup, as in maskrcnn-benchmark.
-      TypeError: ``cfg`` is not a config, or a value of the wrong kind.
-
-    Example:
-      >>> from optax_stepping import interop
-      >>> interop.from_detectron2({"BASE_LR": 0.02, "STEPS": (60000, 80000), "MAX_ITER": 90000})
-      SteppingSchedule(boundaries=[1000, 60000, 80000], rates=[2e-05, 0.02, 0.002, 0.0002],
-                       ramps=[True, False, False])
-    """
-    check_options(tolerance, None)
-    solver = read_solver(cfg)
-    name, late = solver.LR_SCHEDULER_NAME, [s for s in solver.STEPS if s >= solver.MAX_ITER]
-    if late and name == "WarmupMultiStepLR":
-        message = f"cfg: STEPS = {late} are never reached, as MAX_ITER = {solver.MAX_ITER}."
-        warnings.warn(message, stacklevel=2)
-    with np.errstate(all="ignore"):  # from_table refuses what is not finite
-        multiplier = _polynomial if name == "WarmupPolyLR" else _with_warmup
-        rates = solver.BASE_LR * multiplier(solver, np.arange(solver.MAX_ITER))
-    try:
-        return from_table(rates, tolerance=tolerance)
-    except ValueError as error:
-        raise ValueError(f"cfg: {name}: {error}") from None
-
-
-# Of Detectron2, and of its project DeepLab.
-_DEFAULTS = {
+_DEFAULTS = {  # of Detectron2, and of its project DeepLab
     "LR_SCHEDULER_NAME": "WarmupMultiStepLR", "MAX_ITER": 40000, "BASE_LR": 0.001,
-    "BASE_LR_END": 0.0, "STEPS": (30000,), "GAMMA": 0.1, "NUM_DECAYS": 3,
-    "WARMUP_ITERS": 1000, "WARMUP_FACTOR": 0.001, "WARMUP_METHOD": "linear",
-    "RESCALE_INTERVAL": False, "POLY_LR_POWER": 0.9, "POLY_LR_CONSTANT_ENDING": 0.0,
+    "BASE_LR_END": 0.0, "STEPS": (30000,), "GAMMA": 0.1, "NUM_DECAYS": 3, "WARMUP_ITERS": 1000,
+    "WARMUP_FACTOR": 0.001, "WARMUP_METHOD": "linear", "RESCALE_INTERVAL": False,
+    "POLY_LR_POWER": 0.9, "POLY_LR_CONSTANT_ENDING": 0.0,
 }  # fmt: skip
-# At shares of the training: fvcore's, and DeepLab's.
-_CURVES: dict[str, Callable[[Any, np.ndarray], np.ndarray]] = {
+EPSILON = 1e-6  # with which fvcore compares shares of the training
+_CURVES: dict[str, Callable[[Any, np.ndarray], np.ndarray]] = {  # at shares of the training
     "WarmupMultiStepLR": lambda s, where: s.GAMMA ** np.searchsorted(
-        [step for step in s.STEPS if step < s.MAX_ITER],
-        np.trunc((where + EPSILON) * s.MAX_ITER), side="right"),
+        s.STEPS, np.minimum((where + EPSILON) * s.MAX_ITER, s.MAX_ITER - 1), side="right"),
     "WarmupCosineLR": lambda s, where:
         (end := s.BASE_LR_END / s.BASE_LR) + 0.5 * (1 - end) * (1 + np.cos(np.pi * where)),
     "WarmupStepWithFixedGammaLR": lambda s, where:
@@ -86,68 +37,114 @@ _CURVES: dict[str, Callable[[Any, np.ndarray], np.ndarray]] = {
     "WarmupPolyLR": lambda s, where: (1 - where) ** s.POLY_LR_POWER,
 }  # fmt: skip
 _CHOICES = {"LR_SCHEDULER_NAME": _CURVES, "WARMUP_METHOD": ["linear", "constant"]}
-# Words of other keys that may change the rate, and of such that do not.
-_OF_RATES = "(^|_)(LR|RATE|STEP|ITER|EPOCH|WARM|SCHED|POLICY|GAMMA|MILESTONE)"
-_OF_OTHERS = "(^|_)(WEIGHT_DECAY|EMA|SWA|AVERAG|CLIP)|._LR_(FACTOR|MULT)"
+_RATE_WORDS = re.compile("(^|_)(LR|RATE|STEP|ITER|EPOCH|WARM|SCHED|POLICY|GAMMA|MILESTONE)", re.I)
+_OTHER_WORDS = re.compile("(^|_)(WEIGHT_DECAY|EMA|SWA|AVERAG|CLIP)|._LR_(FACTOR|MULT)", re.I)
+
+
+def from_detectron2(cfg: Any, *, tolerance: float | None = None) -> SteppingSchedule:
+    """The learning rate of a Detectron2 config's SOLVER.
+
+    Reads every ``LR_SCHEDULER_NAME`` of ``detectron2/solver/build.py``, by fvcore's formulas, and
+    ``WarmupPolyLR`` of its project DeepLab. What is missing has Detectron2's default.
+
+    Args:
+      cfg: the config or its ``SOLVER``, also as a mapping; or the path or the text of a YAML
+        config, which may have a ``_BASE_`` (needs ``optax-stepping[detectron2]``).
+      tolerance: the largest error of a curve, relative to the largest rate, as in
+        :func:`optax_stepping.from_table`. Steps and lines are exact without it.
+
+    Returns:
+      The schedule in iterations. From ``MAX_ITER`` on, its last rate holds. Later ``STEPS`` warn.
+
+    Raises:
+      ValueError: a malformed value or file, a curve without a ``tolerance``, or a config of another
+        project, as its keys about rates tell, or ``MODEL.WEIGHT`` without a warmup.
+      TypeError: ``cfg`` is not a config, or a value is of the wrong kind.
+
+    Example:
+      >>> from optax_stepping import interop
+      >>> interop.from_detectron2({"BASE_LR": 0.02, "STEPS": [60000], "MAX_ITER": 90000})
+      SteppingSchedule(boundaries=[1000, 60000], rates=[2e-05, 0.02, 0.002], ramps=[True, False])
+    """
+    check_options(tolerance)
+    s = read_solver(cfg)
+    if s.MAX_ITER > LONGEST_TABLE:
+        raise bad_value("cfg: MAX_ITER", f"be at most {LONGEST_TABLE}", s.MAX_ITER, "write fewer")
+    if s.LR_SCHEDULER_NAME == "WarmupCosineLR" and not 0 <= s.BASE_LR_END <= s.BASE_LR != 0:
+        must = f"lie between 0 and BASE_LR = {s.BASE_LR}"
+        raise bad_value("cfg: BASE_LR_END", must, s.BASE_LR_END, "write 0.0")
+    late = [step for step in s.STEPS if step >= s.MAX_ITER]
+    if late and s.LR_SCHEDULER_NAME == "WarmupMultiStepLR":
+        warnings.warn(f"cfg: STEPS = {late} are unused, as MAX_ITER = {s.MAX_ITER}.", stacklevel=2)
+    try:
+        return from_table(_rates(s), tolerance=tolerance)
+    except ValueError as error:
+        raise ValueError(f"cfg: {s.LR_SCHEDULER_NAME}: {error}") from None
 
 
 def read_solver(cfg: Any) -> SimpleNamespace:
-    """The settings of the rate, checked."""
-    if isinstance(cfg, str | os.PathLike):
-        cfg = read_yaml(cfg)
-    whole = _by_key(cfg)
-    given = _by_key(whole.get("SOLVER", whole))
-    others = [key for key in map(str, given) if key not in _DEFAULTS]
-    others = [key for key in others if not re.search(_OF_OTHERS, key, re.I)]
-    near = difflib.get_close_matches
-    unknown = [k for k in others if re.search(_OF_RATES, k, re.I) or near(k, _DEFAULTS, 1, 0.85)]
-    if unknown:
-        raise ValueError(
-            f"cfg: SOLVER has {', '.join(unknown)}, which Detectron2 does not know: a config of "
-            f"another project, or misspelt. Write the stages with manual_stepping, or take out "
-            f"what does not change the rate."
-        )
+    """The settings of the rate, each checked by itself."""
+    whole = _mapping(_read_yaml(cfg) if isinstance(cfg, str | os.PathLike) else cfg)
+    given = _mapping(whole.get("SOLVER", whole))
+    others = [k for k in map(str, given) if k not in _DEFAULTS and not _OTHER_WORDS.search(k)]
+    odd = [k for k in others if _RATE_WORDS.search(k) or get_close_matches(k, _DEFAULTS, 1, 0.85)]
+    if odd:
+        write = "correct it, take out what does not change the rate, or use manual_stepping"
+        raise bad_value("cfg: SOLVER", "have Detectron2's keys about rates", ", ".join(odd), write)
     if not _DEFAULTS.keys() & given.keys():
-        must = "be a Detectron2 config, its SOLVER or a mapping with BASE_LR, STEPS, ..."
-        write = (
-            "hand in cfg, cfg.SOLVER, or the path of a YAML file; of a LazyConfig, from_function("
-            "lambda c: base_lr * lr_multiplier(c / max_iter), total_steps=max_iter)"
-        )
-        raise bad_kind("cfg", must, shown(cfg), write)
+        write = "of a LazyConfig, from_function(lambda c: lr * lr_multiplier(c / n), total_steps=n)"
+        raise bad_kind("cfg", "be a Detectron2 config or SOLVER with STEPS, ...", shown(cfg), write)
     # Version 1 is told as Detectron2's compat.py does, or by a key of its predecessor.
-    model, test = _by_key(whole.get("MODEL")), _by_key(whole.get("TEST"))
-    told = {"WEIGHT", "AUG_ON", "CONV_BODY"} & {*model, *test, *_by_key(model.get("BACKBONE"))}
+    model, test = _mapping(whole.get("MODEL")), _mapping(whole.get("TEST"))
+    told = {"WEIGHT", "AUG_ON", "CONV_BODY"} & {*model, *test, *_mapping(model.get("BACKBONE"))}
     if told and "VERSION" not in whole and not {"WARMUP_ITERS", "WARMUP_FACTOR"} <= given.keys():
-        raise ValueError(
-            f"cfg: {min(told)} tells a file of maskrcnn-benchmark, which warms up over 500 "
-            f"iterations from 1/3, or one of Detectron2's version 1, which does over 1000 from "
-            f"0.001; write both into its SOLVER, as in WARMUP_ITERS: 500 and WARMUP_FACTOR: 0.3333."
-        )
-    solver = SimpleNamespace(**{k: _checked(k, given.get(k, d)) for k, d in _DEFAULTS.items()})
-    if solver.MAX_ITER > LONGEST_TABLE:
-        must, write = f"be at most {LONGEST_TABLE}", "write the training's length"
-        raise bad_value("cfg: MAX_ITER", must, solver.MAX_ITER, write)
-    is_share = solver.BASE_LR > 0 and 0 <= solver.BASE_LR_END <= solver.BASE_LR
-    if solver.LR_SCHEDULER_NAME == "WarmupCosineLR" and not is_share:
-        must = f"lie between 0 and BASE_LR = {solver.BASE_LR}"
-        raise bad_value("cfg: BASE_LR_END", must, solver.BASE_LR_END, "write 0.0")
-    return solver
+        write = "write VERSION: 1, or maskrcnn-benchmark's WARMUP_ITERS: 500, WARMUP_FACTOR: 0.3333"
+        raise bad_value(f"cfg: {min(told)}", "come with VERSION or a full warmup", "neither", write)
+    return SimpleNamespace(**{k: _checked(k, given.get(k, d)) for k, d in _DEFAULTS.items()})
 
 
-def _by_key(node: Any) -> Mapping[str, Any]:
-    """A node of a config by keys: those of a mapping, or its attributes in capitals."""
-    if isinstance(node, Mapping):
-        return node
-    return {key: value for key, value in getattr(node, "__dict__", {}).items() if key.isupper()}
+def _read_yaml(config: str | os.PathLike[str], depth: int = 0) -> dict[str, Any]:
+    """The mapping of a file (or a text), over those that its ``_BASE_`` names."""
+    text, path = read_text("cfg", config, "\n|: ", "cut out its SOLVER")
+    where = f"cfg: {repr(str(path)) if path else 'the text'}"
+    # Detectron2's own files compute anchors by tags that run code. Here, these stay text.
+    loader = type("Loader", (import_extra("yaml", extra="detectron2").SafeLoader,), {})
+    loader.add_multi_constructor("tag:yaml.org,2002:python/", lambda _, tag, node: f"!!{tag}")
+    try:
+        found = loader(text).get_single_data()
+    except Exception as error:  # of Python, too: of a date that is none, or nested too deeply
+        got = f"the error: {' '.join(str(error).split())}"
+        raise bad_value(where, "be YAML that is read safely", got, "cut out its SOLVER") from None
+    if not isinstance(found, dict):
+        raise bad_value(where, "hold a mapping", f"{found!r:.80}", "write SOLVER: ...")
+    base, below = found.pop("_BASE_", []), {}
+    for name in base if isinstance(base, list) else [base]:
+        if not isinstance(name, str):
+            raise bad_kind(f"{where}: _BASE_", "be a path", shown(name), "write a file's name")
+        if path is None:
+            raise bad_value(where, "not have a _BASE_", repr(name), "hand in the path of its file")
+        if depth == 10:
+            raise ValueError(f"{where}: more than {depth} files are based on each other.")
+        below = _merged(below, _read_yaml(path.parent / os.path.expanduser(name), depth + 1))
+    return _merged(below, found)
+
+
+def _merged(base: Any, changes: Any) -> Any:
+    if isinstance(base, dict) and isinstance(changes, dict):
+        return base | {key: _merged(base.get(key), value) for key, value in changes.items()}
+    return changes
+
+
+def _mapping(node: Any) -> Mapping[Any, Any]:
+    attributes = getattr(node, "__dict__", {}).items()
+    return node if isinstance(node, Mapping) else {k: v for k, v in attributes if k.isupper()}
 
 
 def _checked(key: str, value: Any) -> Any:
     """A value of the kind of its default. YAML leaves tuples and numbers such as 1e-3 strings."""
     name, default = f"cfg: {key}", _DEFAULTS[key]
-    if isinstance(value, str):
-        # As in Detectron2, a text that is no Python value stays one.
-        with contextlib.suppress(ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
-            value = ast.literal_eval(value)
+    with contextlib.suppress(Exception):  # as in Detectron2, all but texts of Python values stay
+        value = ast.literal_eval(value)
     if key in _CHOICES:
         arguments.check_choice(name, value, _CHOICES[key], "hand another to from_function")
     elif isinstance(default, bool):
@@ -157,32 +154,25 @@ def _checked(key: str, value: Any) -> Any:
     elif isinstance(default, int):
         value = integer(name, value, low=int(key != "WARMUP_ITERS"), example=str(default))
     else:
-        remedy = "leave it out, the first rate starts at 0 by itself"
         steps = enumerate(arguments.sequence(name, value, "(60000, 80000)"))
-        value = [integer(f"{name}[{i}]", step, low=1, remedy=remedy) for i, step in steps]
-        if value != sorted(set(value)):
-            raise bad_value(name, "be strictly ascending", value, f"write {sorted(set(value))}")
+        value = [integer(f"{name}[{i}]", step, low=1, remedy="leave it out") for i, step in steps]
+        arguments.check_increasing(name, value)
     return value
 
 
-def _with_warmup(solver: SimpleNamespace, counts: np.ndarray) -> np.ndarray:
-    """WarmupParamScheduler: the curve over shares of the training, its first ones replaced."""
-    curve, where = _CURVES[solver.LR_SCHEDULER_NAME], counts / solver.MAX_ITER
-    length = min(solver.WARMUP_ITERS / solver.MAX_ITER, 1.0)
-    warm, share = where + EPSILON <= length, where / (length or 1.0)
-    first, end = curve(solver, np.array([0.0, length]))
-    start = solver.WARMUP_FACTOR * first
-    if solver.RESCALE_INTERVAL:
+@np.errstate(all="ignore")  # from_table refuses what is not finite
+def _rates(s: SimpleNamespace) -> np.ndarray:
+    """The rate at every count. DeepLab multiplies by a warmup, fvcore begins a curve with it."""
+    curve, counts = _CURVES[s.LR_SCHEDULER_NAME], np.arange(s.MAX_ITER)
+    where, length = counts / s.MAX_ITER, min(s.WARMUP_ITERS / s.MAX_ITER, 1.0)
+    if s.LR_SCHEDULER_NAME == "WarmupPolyLR":
+        rates, ending = curve(s, where), s.POLY_LR_CONSTANT_ENDING
+        share = counts / max(s.WARMUP_ITERS, 1) if s.WARMUP_METHOD == "linear" else 0.0
+        warmup = np.where(counts < s.WARMUP_ITERS, s.WARMUP_FACTOR * (1 - share) + share, 1.0)
+        return s.BASE_LR * np.where(warmup == 1.0, np.maximum(rates, ending), warmup * rates)
+    first, end = curve(s, np.array([0.0, length]))
+    warm, share, start = where + EPSILON <= length, where / (length or 1.0), s.WARMUP_FACTOR * first
+    if s.RESCALE_INTERVAL:
         end, where = first, (where - length) / (1 - length)
-    warmup = end * share + start * (1 - share) if solver.WARMUP_METHOD == "linear" else start
-    return np.where(warm, warmup, curve(solver, where))
-
-
-def _polynomial(solver: SimpleNamespace, counts: np.ndarray) -> np.ndarray:
-    """WarmupPolyLR of projects/DeepLab, which multiplies by the warmup."""
-    share = counts / max(solver.WARMUP_ITERS, 1) if solver.WARMUP_METHOD == "linear" else 0.0
-    warmup = solver.WARMUP_FACTOR * (1 - share) + share
-    warmup = np.where(counts < solver.WARMUP_ITERS, warmup, 1.0)
-    rates = _CURVES[solver.LR_SCHEDULER_NAME](solver, counts / solver.MAX_ITER)
-    ending = solver.POLY_LR_CONSTANT_ENDING
-    return np.where((warmup == 1.0) & (rates < ending), ending, warmup * rates)
+    warmup = end * share + start * (1 - share) if s.WARMUP_METHOD == "linear" else start
+    return s.BASE_LR * np.where(warm, warmup, curve(s, where))
