@@ -62,9 +62,8 @@ def from_tf_object_detection(
     length = total_steps or num_steps or fields.get("total_steps")
     try:
         if "decay" in name and length and length > LONGEST_TABLE:
-            raise bad_value(
-                "its length", f"be at most {LONGEST_TABLE}", length, "write total_steps=90000"
-            )
+            must = f"be at most {LONGEST_TABLE} steps long"
+            raise bad_value("training", must, length, "write total_steps=90000, say")
         with np.errstate(all="ignore"):  # what is not finite is refused
             return _KINDS[name](total_steps, length, tolerance, **fields)
     except ValueError as error:
@@ -113,11 +112,10 @@ def _cosine(
     warmup_learning_rate=0.0002, warmup_steps=10_000, hold_base_rate_steps=0,
 ):  # fmt: skip
     if total_steps < max(warmup_steps, 1):
-        raise bad_value(
-            "total_steps", f"reach warmup_steps = {warmup_steps}", total_steps, "raise it"
-        )
+        must = f"be at least warmup_steps = {warmup_steps}"
+        raise bad_value("total_steps", must, total_steps, "raise it")
     if warmup_steps and learning_rate_base < warmup_learning_rate:
-        must = f"reach warmup_learning_rate = {warmup_learning_rate}"
+        must = f"be at least warmup_learning_rate = {warmup_learning_rate}"
         raise bad_value("learning_rate_base", must, learning_rate_base, "raise it")
     counts, start = np.arange(length), warmup_steps + hold_base_rate_steps
     # Where no step is left for the cosine, it is not looked at.
@@ -137,9 +135,8 @@ _KINDS: dict[str, Any] = {
 }
 # Of Caffe, by the names of sgd_solver.cpp.
 _POLICIES = {
-    "fixed": "{base_lr}", "exp": "{base_lr} * {gamma} ** c",
-    "step": "{base_lr} * {gamma} ** (c // {stepsize})",
-    "inv": "{base_lr} * (1 + {gamma} * c) ** -{power}",
+    "fixed": "{base_lr}", "step": "{base_lr} * {gamma} ** (c // {stepsize})",
+    "exp": "{base_lr} * {gamma} ** c", "inv": "{base_lr} * (1 + {gamma} * c) ** -{power}",
     "multistep": "{base_lr} * {gamma} ** sum(c >= step for step in [{stepvalue}])",
     "poly": "{base_lr} * (1 - c / {max_iter}) ** {power}",
     "sigmoid": "{base_lr} / (1 + math.exp(-{gamma} * (c - {stepsize})))",
@@ -147,10 +144,9 @@ _POLICIES = {
 # Between fields and values, commas, brackets and comments are skipped.
 _SKIP = r"(?:[\s,;\[\]]|\#.*+)*+"
 _ATOM = r"""(?:"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|[^\s{}<>\[\]:;,"'\#]+|["'])"""
-_OPEN, _VALUE = rf"(?::{_SKIP})?(?P<open>[{{<])", rf":{_SKIP}(?P<value>{_ATOM})"
-# The name is empty before the brace of a message in a list.
-_NAME = rf"(?P<name>{_ATOM}|(?=[{{<]))"
-_ITEM = re.compile(rf"\#.*|(?P<close>[}}>])|{_NAME}{_SKIP}(?:{_OPEN}|{_VALUE}|)")
+_REST = rf"{_SKIP}(?:(?::{_SKIP})?(?P<open>[{{<])|:{_SKIP}(?P<value>{_ATOM})|)"
+# In a list of messages, the first alone has a name. That of the others is empty here.
+_ITEM = re.compile(rf"\#.*|(?P<close>[}}>])|(?P<name>{_ATOM}|(?=[{{<])){_REST}")
 # Values in the text format of protocol buffers. Longer integers fit into none of its types.
 _VALUES: dict[type, tuple[str, Any, str]] = {
     bool: (r"t|true|True|1|f|false|False|0", lambda text: text[0] in "tT1", "true or false"),
@@ -192,12 +188,10 @@ def read_config(config: str | os.PathLike[str]) -> tuple[Field, int | None]:
         solver["stepvalue"] = ", ".join(f.text for f in fields if f.name == "stepvalue")
         rate = _POLICIES.get(solver["lr_policy"].strip("\"'"), "...").format_map(solver)
         call = f"from_function(lambda c: {rate}, total_steps={solver['max_iter']}, tolerance=1e-3)"
-        raise ValueError(
-            f"config: base_lr is of Caffe's solver.prototxt; write optax_stepping.{call}."
-        )
+        raise ValueError(f"config: base_lr is of Caffe's solver; write optax_stepping.{call}.")
     if len(found) != 1:
         got = short([f"{rate.name} in line {rate.line}" for rate in found])
-        write = "write one in an optimizer, as learning_rate { constant_learning_rate { } }"
+        write = "keep or write one in an optimizer, as learning_rate { constant_learning_rate { } }"
         raise bad_value("config", "have one learning rate", got, write)
     texts = ["", *(f.text for f in fields if (f.parent, f.name) == ("train_config", "num_steps"))]
     # 0 is the API's word for a training without end.
@@ -215,7 +209,6 @@ def _fields(text: str) -> list[Field]:
             if not around:
                 raise ValueError(f"config: line {line} closes a brace that was never opened.")
         elif item["name"] is not None:
-            # The messages of a list have one name for all.
             name, value = item["name"] or closed, "{" if item["open"] else item["value"] or ""
             fields.append(Field(line, around[-1].name, name, value, []))
             around[-1].inside.append(fields[-1])
