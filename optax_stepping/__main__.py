@@ -9,7 +9,7 @@ from typing import NoReturn
 from optax_stepping import SteppingSchedule, __version__, describe, interop, manual_stepping, plot
 from optax_stepping._extras import import_extra
 from optax_stepping.interop._detectron2 import read_solver
-from optax_stepping.interop._pipeline_config import read_config
+from optax_stepping.interop._tf_object_detection import read_config
 
 
 class _Parser(argparse.ArgumentParser):
