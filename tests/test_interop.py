@@ -1,5 +1,6 @@
 """Importers on reference tables, on configs as they occur in the wild, and on broken input."""
 
+import ast
 import math
 import re
 import subprocess
@@ -81,9 +82,9 @@ BROKEN = {
     "no file": ("pipeline.config", "there is no file 'pipeline.config'"),
     "no learning rate": ("train_config { batch_size: 3 }", r"config must have one learning rate, got \[\]; keep or write one in an optimizer, as learning_rate {"),
     "cosine": ("learning_rate {\n cosine_decay_learning_rate { total_steps: 30000 } }", "line 2: cosine_decay_learning_rate: .* step 10000 to step 29999.*tolerance=1e-3"),
-    "cosine without steps": ("learning_rate {\n cosine_decay_learning_rate { total_steps: 9 } }", "line 2: .*total_steps must be at least warmup_steps = 10000, got 9"),
+    "cosine without steps": ("learning_rate {\n cosine_decay_learning_rate { total_steps: 9 } }", "line 2: .*total_steps must be positive and at least warmup_steps = 10000, got 9"),
     "cosine below its warmup": ("cosine_decay_learning_rate { learning_rate_base: 1e-4 }", r"learning_rate_base must be at least warmup_learning_rate = 0\.0002, got 0\.0001"),
-    "cosine of a billion steps": ("cosine_decay_learning_rate { total_steps: 1000000000 }", "training must be at most 10000000 steps long, got 1000000000; .* total_steps="),
+    "cosine of a billion steps": ("cosine_decay_learning_rate { total_steps: 1000000000 }", "total_steps must be at most 10000000, .* got 1000000000; write at most"),
     "exponential without end": ("learning_rate {\n exponential_decay_learning_rate { staircase: false } }", "line 2: exponential_decay_learning_rate: it has no end; .* total_steps=90000"),
     "exponential without steps": ("exponential_decay_learning_rate { decay_steps: 0 }", "line 1: .*: decay_steps must be positive, got 0"),
     "exponential of endless stairs": ("exponential_decay_learning_rate { decay_steps: 1 decay_factor: 0.9999 }", "has no end; .* total_steps=90000"),
@@ -95,7 +96,7 @@ BROKEN = {
     "unknown field": (MANUAL.replace("initial_learning_rate", "initial_rate"), "line 2: initial_rate is not known; write one of initial_learning_rate, schedule, warmup, or"),
     "not a number": (MANUAL.replace(".0003", "fast"), "line 2: initial_learning_rate is 'fast'"),
     "a fraction of a step": (MANUAL.replace("900", "900.5"), r"line 3: step is '900\.5'; write a whole number"),
-    "many digits": (MANUAL.replace("900", "9" * 5000), r"line 3: step is '9+ \.\.\. 9+'; write a whole number of up to 10 digits"),
+    "many digits": (MANUAL.replace("900", "9" * 5000), r"line 3: step is '9+ \.\.\. 9+'; write a whole number, say 9"),
     "negative": (MANUAL.replace("900", "-900"), "line 3: step is '-900'"),
     "not a bool": (MANUAL[:-1] + "warmup: maybe }", "warmup is 'maybe'; write true or false"),
     "a step that only Python reads": (MANUAL.replace("900", "9_00"), "line 3: step is '9_00'; write a whole"),
@@ -213,17 +214,17 @@ def test_fuzzed_configs_give_a_schedule_or_an_error(text):
 
 COSINE = {"LR_SCHEDULER_NAME": "WarmupCosineLR", "BASE_LR": 0.01}
 SOLVERS = [
-    (3, TypeError, "cfg must be a Detectron2 config or SOLVER .* of type int; of a LazyConfig, from_func"),
-    ({}, TypeError, "cfg must be a Detectron2 config or SOLVER .* got {}"),
+    (3, TypeError, "cfg must be a Detectron2 config, .* of type int; of a LazyConfig, from_func"),
+    ({}, TypeError, "cfg must be a Detectron2 config, .* got {}"),
     ({"SOLVER": {"MOMENTUM": 0.9}}, TypeError, "cfg must be a Detectron2 config"),
-    ({"STEPS": (5, 3)}, ValueError, r"STEPS must be strictly increasing, got .*\[1\] = 3 after .*\[0\] = 5; .* ascending order"),
+    ({"STEPS": (5, 3)}, ValueError, r"STEPS must be strictly ascending, got \[5, 3\]; .*\[3, 5\]"),
     ({"STEPS": (0, 3)}, ValueError, r"STEPS\[0\] must be positive, got 0; leave it out"),
     ({"STEPS": (0.5,)}, TypeError, r"STEPS\[0\] must be an integer"),
     ({"STEPS": 5}, TypeError, "cfg: STEPS must be a list.*got 5"),
     ({"STEPS": "(3, __import__('os'))"}, TypeError, r"cfg: STEPS must be a list.*got .*of type str; .*\(60000"),
     ({"BASE_LR": "{[]: 1}"}, TypeError, r"cfg: BASE_LR must be a real number, got '{\[\]: 1}'"),
     ({"MAX_ITER": 0}, ValueError, "MAX_ITER must be positive, got 0"),
-    ({"MAX_ITER": 10**8}, ValueError, "MAX_ITER must be at most 10000000, got 100000000"),
+    ({"MAX_ITER": 10**8}, ValueError, "MAX_ITER must be at most 10000000, .* got 100000000; write at most 10000000"),
     ({"GAMMA": [2]}, TypeError, r"cfg: GAMMA must be a real .*\[2\]"),
     ({"GAMMA": 1e300, "STEPS": [5, 9]}, ValueError, "rates"),
     ({"BASE_LR": None}, TypeError, "cfg: BASE_LR must be a real"),
@@ -346,8 +347,8 @@ def test_what_refusals_say_to_write():
     curve = eval(f"from_detectron2(solver, {option})", {**globals(), "solver": solver})
     assert f"{curve.ramps.sum() - 1} ramps" == number  # beside the warmup's
     solver = {"STEPS": (5, 3), "MAX_ITER": 9, "WARMUP_ITERS": 0}
-    assert written(lambda: from_detectron2(solver)) == "each step once, in ascending order"
-    assert from_detectron2(solver | {"STEPS": (3, 5)}).boundaries.tolist() == [3, 5]
+    steps = ast.literal_eval(written(lambda: from_detectron2(solver)))
+    assert from_detectron2(solver | {"STEPS": steps}).boundaries.tolist() == [3, 5]
 
 
 BASE = """

@@ -272,7 +272,7 @@ DOORS = {
          V, "tolerance must be larger, as the rates depend on the precision, got 2.0001 and 2.0 at count 0; write tolerance=5.5e-05"),
     ],
     "importers": [
-        (lambda: o.interop.from_tf_object_detection(3), T, "config must be the text or path of a file, got 3 of type int; write a str"),
+        (lambda: o.interop.from_tf_object_detection(3), T, "config must be a text or a path, got 3 of type int; write a str"),
         (lambda: o.interop.from_torch(3, total_steps=9), T, "scheduler must be a PyTorch scheduler, got 3 of type int; hand in the object"),
         (lambda: o.interop.from_mmengine([], base_lr="a"), T, "base_lr must be a real number, got 'a'"),
         (lambda: o.interop.from_mmengine([], base_lr=1e39), V, "base_lr must fit into float32, got 1e+39"),

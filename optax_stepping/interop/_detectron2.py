@@ -68,8 +68,7 @@ def from_detectron2(cfg: Any, *, tolerance: float | None = None) -> SteppingSche
     """
     check_options(tolerance)
     s = read_solver(cfg)
-    if s.MAX_ITER > LONGEST_TABLE:
-        raise bad_value("cfg: MAX_ITER", f"be at most {LONGEST_TABLE}", s.MAX_ITER, "write fewer")
+    integer("cfg: MAX_ITER", s.MAX_ITER, high=LONGEST_TABLE)
     if s.LR_SCHEDULER_NAME == "WarmupCosineLR" and not 0 <= s.BASE_LR_END <= s.BASE_LR != 0:
         must = f"lie between 0 and BASE_LR = {s.BASE_LR}"
         raise bad_value("cfg: BASE_LR_END", must, s.BASE_LR_END, "write 0.0")
@@ -93,7 +92,7 @@ def read_solver(cfg: Any) -> SimpleNamespace:
         raise bad_value("cfg: SOLVER", "have Detectron2's keys about rates", ", ".join(odd), write)
     if not _DEFAULTS.keys() & given.keys():
         write = "of a LazyConfig, from_function(lambda c: lr * lr_multiplier(c / n), total_steps=n)"
-        raise bad_kind("cfg", "be a Detectron2 config or SOLVER with STEPS, ...", shown(cfg), write)
+        raise bad_kind("cfg", "be a Detectron2 config, SOLVER or YAML file", shown(cfg), write)
     # Version 1 is told as Detectron2's compat.py does, or by a key of its predecessor.
     model, test = _mapping(whole.get("MODEL")), _mapping(whole.get("TEST"))
     told = {"WEIGHT", "AUG_ON", "CONV_BODY"} & {*model, *test, *_mapping(model.get("BACKBONE"))}
@@ -156,7 +155,8 @@ def _checked(key: str, value: Any) -> Any:
     else:
         steps = enumerate(arguments.sequence(name, value, "(60000, 80000)"))
         value = [integer(f"{name}[{i}]", step, low=1, remedy="leave it out") for i, step in steps]
-        arguments.check_increasing(name, value)
+        if value != sorted(set(value)):
+            raise bad_value(name, "be strictly ascending", value, f"write {sorted(set(value))}")
     return value
 
 

@@ -83,9 +83,7 @@ def _changes(schedulers: Iterable[Any], run: Any) -> dict[int, float]:
     """The rates from each count on at which a scheduler acts."""
     changes, later = {0: run.lr}, []
     for s in filter(None, schedulers):
-        if len(s.counts) > LONGEST_TABLE:
-            must = f"change the rate at {LONGEST_TABLE} steps at most"
-            raise bad_value(s.place, must, len(s.counts), "write a smaller total_steps")
+        integer(f"{s.place}: the number of its steps", len(s.counts), high=LONGEST_TABLE)
         # A scheduler makes its first step when it is made, before the next one is.
         if 0 in s.counts:
             changes[0] = run.lr = _rate(s, 0)

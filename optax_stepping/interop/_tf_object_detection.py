@@ -2,20 +2,13 @@
 
 import os
 import re
-from collections import defaultdict, namedtuple
-from typing import Any
+from collections import defaultdict
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from optax_stepping._arguments import (
-    INT32_MAX,
-    bad_kind,
-    bad_value,
-    check_options,
-    integer,
-    short,
-    shown,
-)
+from optax_stepping import _arguments as arguments
+from optax_stepping._arguments import bad_kind, bad_value, integer, short, shown
 from optax_stepping._changes import LONGEST_TABLE
 from optax_stepping._manual_stepping import manual_stepping
 from optax_stepping._schedule import SteppingSchedule
@@ -24,8 +17,16 @@ from optax_stepping.interop._files import read_text
 
 MAX_DEPTH = 100
 MAX_STAIRS = 10_000
-# A field of the message ``parent``. If it is a message, its text is the brace.
-Field = namedtuple("Field", "line parent name text inside")
+
+
+class Field(NamedTuple):
+    """A field of the message ``parent``. If it is a message itself, its text is the brace."""
+
+    line: int
+    parent: str
+    name: str
+    text: str
+    inside: list[Any]
 
 
 def from_tf_object_detection(
@@ -63,26 +64,28 @@ def from_tf_object_detection(
     """
     if total_steps is not None:
         total_steps = integer("total_steps", total_steps, low=1, example="90000")
-    check_options(tolerance)
+    arguments.check_options(tolerance)
     message, num_steps = read_config(config)
     name, known = message.name, {name: kind.__kwdefaults__ for name, kind in _KINDS.items()}
     [fields] = _read([message], known)[name]
     length = total_steps or num_steps or fields.get("total_steps")
     try:
-        if "decay" in name and length and length > LONGEST_TABLE:
-            must = f"be at most {LONGEST_TABLE} steps long"
-            raise bad_value("training", must, length, "write total_steps=90000, say")
+        if "decay" in name and length:
+            integer("total_steps", length, high=LONGEST_TABLE)
         with np.errstate(all="ignore"):  # what is not finite is refused
             return _KINDS[name](total_steps, length, tolerance, **fields)
     except ValueError as error:
         raise ValueError(f"config: line {message.line}: {name}: {error}") from None
 
 
-# Below, the keyword arguments are the fields in protos/optimizer.proto with their defaults.
+# Keyword arguments are fields of protos/optimizer.proto, a dict those of a repeated message.
 _ENTRY = {"step": 0, "learning_rate": 0.002}
 
 
-def _manual_steps(total_steps, *_, initial_learning_rate=0.002, schedule=_ENTRY, warmup=False):
+def _manual_steps(
+    total_steps: int | None, *_: Any, initial_learning_rate: float = 0.002, schedule: Any = _ENTRY,
+    warmup: bool = False,
+) -> SteppingSchedule:  # fmt: skip
     if not schedule:
         write = f"write constant_learning_rate {{ learning_rate: {initial_learning_rate} }}"
         raise ValueError(f"there is no schedule, which the API refuses; for a constant, {write}.")
@@ -94,12 +97,13 @@ def _manual_steps(total_steps, *_, initial_learning_rate=0.002, schedule=_ENTRY,
 
 
 def _exponential(
-    _, length, tolerance, *, initial_learning_rate=0.002, decay_steps=4_000_000, decay_factor=0.95,
-    staircase=True, burnin_learning_rate=0.0, burnin_steps=0, min_learning_rate=0.0,
-):  # fmt: skip
+    _: Any, length: int | None, tolerance: float | None, *, initial_learning_rate: float = 0.002,
+    decay_steps: int = 4_000_000, decay_factor: float = 0.95, staircase: bool = True,
+    burnin_learning_rate: float = 0.0, burnin_steps: int = 0, min_learning_rate: float = 0.0,
+) -> SteppingSchedule:  # fmt: skip
     integer("decay_steps", decay_steps, low=1, example="800720")
     # Without a length, stair by stair, as far as counts go or until the rate changes no more.
-    starts = np.unique([0, *range(burnin_steps, INT32_MAX + 1, decay_steps)[:MAX_STAIRS]])
+    starts = np.unique([0, *range(burnin_steps, arguments.INT32_MAX + 1, decay_steps)[:MAX_STAIRS]])
     counts = np.arange(length) if length else starts
     power = np.maximum(counts - burnin_steps, 0) / decay_steps
     rates = initial_learning_rate * decay_factor ** (np.floor(power) if staircase else power)
@@ -116,11 +120,12 @@ def _exponential(
 
 
 def _cosine(
-    _, length, tolerance, *, learning_rate_base=0.002, total_steps=4_000_000,
-    warmup_learning_rate=0.0002, warmup_steps=10_000, hold_base_rate_steps=0,
-):  # fmt: skip
+    _: Any, length: int, tolerance: float | None, *, learning_rate_base: float = 0.002,
+    total_steps: int = 4_000_000, warmup_learning_rate: float = 0.0002,
+    warmup_steps: int = 10_000, hold_base_rate_steps: int = 0,
+) -> SteppingSchedule:  # fmt: skip
     if total_steps < max(warmup_steps, 1):
-        must = f"be at least warmup_steps = {warmup_steps}"
+        must = f"be positive and at least warmup_steps = {warmup_steps}"
         raise bad_value("total_steps", must, total_steps, "raise it")
     if warmup_steps and learning_rate_base < warmup_learning_rate:
         must = f"be at least warmup_learning_rate = {warmup_learning_rate}"
@@ -158,8 +163,7 @@ _ITEM = re.compile(rf"\#.*|(?P<close>[}}>])|(?P<name>{_ATOM}|(?=[{{<])){_REST}")
 # Values in the text format of protocol buffers. Longer integers fit into none of its types.
 _VALUES: dict[type, tuple[str, Any, str]] = {
     bool: (r"t|true|True|1|f|false|False|0", lambda text: text[0] in "tT1", "true or false"),
-    int: (r"0|[1-9]\d{0,9}|0[xX][\da-fA-F]{1,8}", lambda text: int(text, 0),
-          "a whole number of up to 10 digits, say 90000"),
+    int: (r"0|[1-9]\d{0,9}|0[xX][\da-fA-F]{1,8}", lambda text: int(text, 0), "a whole number, say 9"),
     float: (r"-?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?[fF]?", lambda text: float(text.rstrip("fF")),
             "a number such as .0003"),
     dict: (r"\{", None, "a message in braces"),
@@ -186,7 +190,7 @@ def _read(found: list[Field], known: dict[str, Any]) -> dict[str, Any]:
 def read_config(config: str | os.PathLike[str]) -> tuple[Field, int | None]:
     """The one learning rate of a text or a file, and the length of training, if it says so."""
     if not isinstance(config, str | os.PathLike):
-        raise bad_kind("config", "be the text or path of a file", shown(config), "write a str")
+        raise bad_kind("config", "be a text or a path", shown(config), "write a str or a Path")
     text, _ = read_text("config", config, r"[{<\n]", "cut out its train_config")
     fields = _fields(text)
     rates = [f for f in fields if f.text == "{" and f.name.endswith("_learning_rate")]
@@ -217,6 +221,7 @@ def _fields(text: str) -> list[Field]:
             if not around:
                 raise ValueError(f"config: line {line} closes a brace that was never opened.")
         elif item["name"] is not None:
+            # The messages of a list have one name for all.
             name, value = item["name"] or closed, "{" if item["open"] else item["value"] or ""
             fields.append(Field(line, around[-1].name, name, value, []))
             around[-1].inside.append(fields[-1])
