@@ -47,30 +47,21 @@ def _noise(rates: np.ndarray) -> float:
 def _held(rates: np.ndarray, noise: float) -> list[tuple[int, int]]:
     """Stretches of two or more rates that are equal to the bit.
 
-    Their ends are sharp: the next rate, or one at twice as many counts, differs by much more than
-    the noise. A flat curve has equal rates, too, but leaves them slowly. A stretch of more than
-    1/128 of the gap may end in any way, and so may any stretch where the gap ends.
+    At both ends, the rates jump by much more than noise, or it is long. A flat curve has equal
+    rates, too, but few, and leaves them slowly.
     """
-    around = np.pad(rates, 1, constant_values=np.inf)
-    changes = np.flatnonzero(np.diff(around))
-    first, last = changes[:-1] + 1, changes[1:]
-    first, last = first[last > first], last[last > first]
-    steps = last - first
-
-    def jump(end: np.ndarray, steps: np.ndarray | int) -> np.ndarray:
-        return np.abs(around.take(end + steps, mode="clip") - around[end])
-
-    before = np.maximum(jump(first, -1), jump(first, -2 * steps - 2))
-    after = np.maximum(jump(last, 1), jump(last, 2 * steps + 2))
-    good = (np.minimum(before, after) > 4 * noise) | (steps > len(rates) / 128)
-    return np.column_stack([first - 1, last - 1])[good].tolist()
+    jumps = np.abs(np.diff(rates, prepend=np.inf, append=np.inf))
+    starts = np.flatnonzero(jumps)
+    steps, sharp = np.diff(starts) - 1, jumps[starts] > 4 * noise
+    good = (steps > 0) & (sharp[:-1] & sharp[1:] | (steps > len(rates) / 1024))
+    return np.column_stack([starts[:-1], starts[1:] - 1])[good].tolist()
 
 
 def _lines(rates: np.ndarray, noise: float) -> list[tuple[int, int]]:
     """Stretches of three or more rates that are straight up to noise.
 
-    - A line goes on forwards as long as a ramp can. From step to step it may drift a little, as
-      recursions do. Then it goes on backwards, for it may have begun before.
+    - A line goes on forwards, and from there backwards, as long as a ramp can. From step to step
+      it may drift a little, as recursions do.
     - Its ends are sharp: within an eighth of its length beyond, the rates leave it by much more
       than noise and drift. A curve that looks straight for a while has no such ends. Where another
       line or the gap ends, it may end in any way.
@@ -82,22 +73,19 @@ def _lines(rates: np.ndarray, noise: float) -> list[tuple[int, int]]:
     floor, roof, rate = (table.data for table in (rates - off, rates + off, rates))
     found, before, reached = [], 0, 0
     # Where the next count bends by more, no line goes on: most counts of most curves.
-    unbent = np.abs(np.diff(rates, 2)) <= 4 * (off + drift)
-    for first in np.flatnonzero(unbent).data:
+    for first in np.flatnonzero(np.abs(np.diff(rates, 2)) <= 4 * (off + drift)).data:
         if first < reached:
             continue
         steps, slope = longest_ramp(floor[first + 1 :], roof[first + 1 :], rate[first], drift)
         reached = last = first + steps
         distance = functools.partial(_distance, rate, last, slope)
-        near, clear = max(1, steps // 8), 8 * (off + drift * steps)
-        beyond = [distance(count) for count in range(last + 1, min(last + near + 1, end))]
-        if max(beyond, default=math.inf) <= clear:
-            continue
         while first > before and distance(first - 1) <= noise:
             first -= 1
-        ahead = [distance(count) for count in range(max(first - near, before + 1), first)]
-        least = 5 if ahead and beyond else 2
-        if max(ahead, default=math.inf) > clear and last - first >= least:
+        near, clear = max(1, steps // 8), 8 * (off + drift * steps)
+        ahead = range(max(first - near, before + 1), first)
+        beyond = range(last + 1, min(last + near + 1, end))
+        sharp = all(not side or max(map(distance, side)) > clear for side in (ahead, beyond))
+        if sharp and last - first >= (5 if ahead and beyond else 2):
             found.append((first, last))
             before = last
     return found
@@ -130,51 +118,53 @@ def to_stages(
     """The count and the rate at which each stage starts, and whether it ramps to the next one.
 
     At first each count is a stage. Then each stretch becomes one, and each curve, between the
-    stretches, as few ramps as are within ``error`` of both tables; or its steps stay, if ``error``
-    is not positive. At last, ramps of one step or to an equal rate are held, and a rate that is
-    held goes on.
+    stretches and its corners, as few ramps as are within ``error`` of both tables; or its steps
+    stay, if ``error`` is not positive. At last, ramps of one step or to an equal rate are held, and
+    a rate that is held goes on.
     """
-    size = len(rates)
-    kept, values, ramps = np.ones(size, bool), rates.copy(), np.zeros(size, bool)
+    kept, levels = np.ones(len(rates), bool), rates.copy()
     for first, last in stretches:
-        kept[first + 1 : last], ramps[first] = False, True
-    for first, last in gaps(stretches, 0, size - 1) if error > 0 else []:
         kept[first + 1 : last] = False
-        for count, rate in _chain(rates, single, first, last, error):
-            kept[count], values[count], ramps[count] = True, rate, True
+    for first, last in _smooth(rates, stretches) if error > 0 else []:
+        kept[first + 1 : last] = False
+        for count, rate in _chain(rates[first : last + 1], single[first : last + 1], error):
+            kept[first + count], levels[first + count] = True, rate
     starts = np.flatnonzero(kept)
-    values, ramps = values[starts].astype(single.dtype), ramps[starts]
-    equal = values[1:] == values[:-1]
-    ramps &= np.append(~equal & (np.diff(starts) > 1), False)
-    new = np.append(True, ~equal | ramps[1:] | ramps[:-1])
-    return starts[new], values[new], ramps[new]
+    levels = levels[starts].astype(single.dtype)
+    equal = levels[1:] == levels[:-1]
+    ramps = np.append(~equal & (np.diff(starts) > 1), False)
+    new = np.append(True, ~equal | ramps[1:])
+    return starts[new], levels[new], ramps[new]
 
 
-def _chain(
-    rates: np.ndarray, single: np.ndarray, first: int, last: int, error: float
-) -> Iterator[tuple[int, float]]:
+def _smooth(rates: np.ndarray, stretches: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Curves between stretches and corners, where rates bend much more than two counts before and
+    after, and than rounding does.
+    """
+    for first, last in gaps(stretches, 0, len(rates) - 1):
+        curve = rates[first : last + 1]
+        bends = np.pad(np.abs(np.diff(curve, 2)), 3)
+        least = np.maximum(8 * np.maximum(bends[:-4], bends[4:]), 4 * SINGLE * np.abs(curve).max())
+        corners = first + np.flatnonzero(bends[2:-2] > least)
+        yield from itertools.pairwise([first, *corners.tolist(), last])
+
+
+def _chain(curve: np.ndarray, single: np.ndarray, error: float) -> Iterator[tuple[int, float]]:
     """The counts and rates where ramps along a curve start, each nearly as long as possible. (To
     the very last count, a ramp would leave the next one no choice of its start.)
 
-    Ramps are exact at both ends of the curve and at its corners, and stay within the range of the
-    rates between those. At corners and jumps, the curve bends much more than two counts before and
-    after, and than rounding does. A ramp of one step leads to the exact rate.
+    Ramps are exact at both ends of the curve, and stay within the range of its rates. A ramp of one
+    step leads to the exact rate.
     """
-    curve = rates[first : last + 1]
-    bends = np.pad(np.abs(np.diff(curve, 2)), 3)
-    least = np.maximum(8 * np.maximum(bends[:-4], bends[4:]), 4 * SINGLE * np.abs(curve).max())
-    corners = first + np.flatnonzero(bends[2:-2] > least)
-    for start, end in itertools.pairwise([first, *corners.tolist(), last]):
-        part, other = rates[start : end + 1], single[start : end + 1]
-        floor = np.clip(np.maximum(part, other) - error, part.min(), part)
-        roof = np.clip(np.minimum(part, other) + error, part, part.max())
-        floor[-1] = roof[-1] = part[-1]
-        part, floor, roof, count = part.data, floor.data, roof.data, 0
-        rate = part[0]
-        while start + count < end:
-            yield start + count, rate
-            steps, slope = longest_ramp(floor[count + 1 :], roof[count + 1 :], rate)
-            steps -= 0 if start + count + steps == end else steps // 64
-            count += max(steps, 1)
-            target = min(max(rate + slope * steps, floor[count]), roof[count])
-            rate = target if steps > 1 else part[count]
+    floor = np.clip(np.maximum(curve, single) - error, curve.min(), curve)
+    roof = np.clip(np.minimum(curve, single) + error, curve, curve.max())
+    floor[-1] = roof[-1] = curve[-1]
+    exact, floor, roof, end = curve.data, floor.data, roof.data, len(curve) - 1
+    count, rate = 0, exact[0]
+    while count < end:
+        yield count, rate
+        steps, slope = longest_ramp(floor[count + 1 :], roof[count + 1 :], rate)
+        steps -= steps // 64 if count + steps < end else 0
+        count += steps
+        near = min(max(rate + slope * steps, floor[count]), roof[count])
+        rate = near if steps > 1 else exact[count]
