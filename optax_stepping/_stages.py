@@ -1,38 +1,38 @@
 """The stages of a table of rates: straight stretches, and steps or ramps along its curves."""
 
-import functools
 import itertools
-import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 # The second differences that rounding leaves on a line, relative to the largest rate around.
 DOUBLE, SINGLE = 2.0**-49, 2.0**-21
+Spans = list[tuple[int, int]]  # first and last counts
+Stages = tuple[np.ndarray, np.ndarray, np.ndarray]  # starts, rates, ramps
 
 
-def straight_stretches(rates: np.ndarray) -> list[tuple[int, int]]:
-    """The first and last counts of every straight stretch, in order; two may share an end.
+def stretches_and_curves(rates: np.ndarray) -> tuple[Spans, Spans]:
+    """The first and last counts of every straight stretch, in order, and of the curves between.
+    Neighbours may share an end.
 
     A gap is searched for held stretches, and if it has none, for lines. What is found splits it
     into smaller gaps, which are searched again: their largest rate, and so their noise, may be
-    smaller.
+    smaller. Where nothing is found is a curve.
     """
-    noise, found, left = _noise(rates), [], [(0, len(rates) - 1)]
-    while left:
-        start, end = left.pop()
+    noise, stretches, curves, gaps = _noise(rates), [], [], [(0, len(rates) - 1)]
+    while gaps:
+        start, end = gaps.pop()
         part = rates[start : end + 1]
         off = noise * np.abs(part).max()
-        new = [(start + a, start + b) for a, b in _held(part, off) or _lines(part, off)]
-        found += new
-        left += gaps(new, start, end) if new else []
-    return sorted(found)
-
-
-def gaps(stretches: list[tuple[int, int]], first: int, last: int) -> list[tuple[int, int]]:
-    """From the end of each stretch to the start of the next one, if there are counts between."""
-    ends = itertools.pairwise([(first, first), *stretches, (last, last)])
-    return [(end, start) for (_, end), (start, _) in ends if start - end > 1]
+        found = [(start + a, start + b) for a, b in _held(part, off) or [*_lines(part, off)]]
+        stretches += found
+        ends = itertools.pairwise([(start, start), *found, (end, end)])
+        if found:
+            gaps += [(last, first) for (_, last), (first, _) in ends if first - last > 1]
+        else:
+            curves += itertools.pairwise([start, *(start + _corners(part)).tolist(), end])
+    return stretches, curves
 
 
 def _noise(rates: np.ndarray) -> float:
@@ -44,7 +44,7 @@ def _noise(rates: np.ndarray) -> float:
     return float(np.clip(np.quantile(np.append(share, DOUBLE), 0.9), DOUBLE, SINGLE))
 
 
-def _held(rates: np.ndarray, noise: float) -> list[tuple[int, int]]:
+def _held(rates: np.ndarray, noise: float) -> Spans:
     """Stretches of two or more rates that are equal to the bit.
 
     At both ends, the rates jump by much more than noise, or it is long. A flat curve has equal
@@ -57,7 +57,7 @@ def _held(rates: np.ndarray, noise: float) -> list[tuple[int, int]]:
     return np.column_stack([starts[:-1], starts[1:] - 1])[good].tolist()
 
 
-def _lines(rates: np.ndarray, noise: float) -> list[tuple[int, int]]:
+def _lines(rates: np.ndarray, noise: float) -> Iterator[tuple[int, int]]:
     """Stretches of three or more rates that are straight up to noise.
 
     - A line goes on forwards, and from there backwards, as long as a ramp can. From step to step
@@ -71,14 +71,17 @@ def _lines(rates: np.ndarray, noise: float) -> list[tuple[int, int]]:
     end, off, drift = len(rates) - 1, noise / 2, DOUBLE / 4 * np.abs(rates).max()
     # Items of these are Python floats, and slices of them views.
     floor, roof, rate = (table.data for table in (rates - off, rates + off, rates))
-    found, before, reached = [], 0, 0
+    before, reached = 0, 0
     # Where the next count bends by more, no line goes on: most counts of most curves.
     for first in np.flatnonzero(np.abs(np.diff(rates, 2)) <= 4 * (off + drift)).data:
         if first < reached:
             continue
-        steps, slope = longest_ramp(floor[first + 1 :], roof[first + 1 :], rate[first], drift)
+        steps, slope = _reach(floor[first + 1 :], roof[first + 1 :], rate[first], drift)
         reached = last = first + steps
-        distance = functools.partial(_distance, rate, last, slope)
+
+        def distance(count: int, last: int = last, slope: float = slope) -> float:
+            return abs(rate[last] + slope * (count - last) - rate[count])
+
         while first > before and distance(first - 1) <= noise:
             first -= 1
         near, clear = max(1, steps // 8), 8 * (off + drift * steps)
@@ -86,24 +89,23 @@ def _lines(rates: np.ndarray, noise: float) -> list[tuple[int, int]]:
         beyond = range(last + 1, min(last + near + 1, end))
         sharp = all(not side or max(map(distance, side)) > clear for side in (ahead, beyond))
         if sharp and last - first >= (5 if ahead and beyond else 2):
-            found.append((first, last))
+            yield first, last
             before = last
-    return found
 
 
-def _distance(rate: memoryview, last: int, slope: float, count: int) -> float:
-    """From the rate at ``count`` to a line that ends at the rate at ``last``."""
-    return abs(rate[last] + slope * (count - last) - rate[count])
+def _corners(curve: np.ndarray) -> np.ndarray:
+    """Counts where a curve bends much more than two counts before and after, and than rounding."""
+    bends = np.pad(np.abs(np.diff(curve, 2)), 3)
+    least = np.maximum(8 * np.maximum(bends[:-4], bends[4:]), 4 * SINGLE * np.abs(curve).max())
+    return np.flatnonzero(bends[2:-2] > least)
 
 
-def longest_ramp(
-    floor: Iterable[float], roof: Iterable[float], rate: float, drift: float = 0.0
-) -> tuple[int, float]:
+def _reach(floor: memoryview, roof: memoryview, rate: float, drift: float) -> tuple[int, float]:
     """How many steps a ramp from ``rate`` stays between floor and roof, and its slope.
 
     The slopes that do so form a cone, which narrows count by count until it is empty.
     """
-    low, high, steps = -math.inf, math.inf, 0
+    low, high, steps = -np.inf, np.inf, 0
     for lower, upper in zip(floor, roof, strict=True):
         lower, upper = (lower - rate) / (steps + 1) - drift, (upper - rate) / (steps + 1) + drift
         if lower > high or upper < low:
@@ -112,59 +114,41 @@ def longest_ramp(
     return steps, (low + high) / 2
 
 
-def to_stages(
-    rates: np.ndarray, single: np.ndarray, stretches: list[tuple[int, int]], error: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def to_stages(rates: np.ndarray, spans: Spans, curves: Spans, error: float, dtype: Any) -> Stages:
     """The count and the rate at which each stage starts, and whether it ramps to the next one.
 
-    At first each count is a stage. Then each stretch becomes one, and each curve, between the
-    stretches and its corners, as few ramps as are within ``error`` of both tables; or its steps
-    stay, if ``error`` is not positive. At last, ramps of one step or to an equal rate are held, and
-    a rate that is held goes on.
+    At first each count is a stage. Then each stretch becomes one, and each of the curves as few
+    ramps as are within ``error``. At last, stages of one step or to an equal rate are held, and a
+    rate that is held goes on.
     """
     kept, levels = np.ones(len(rates), bool), rates.copy()
-    for first, last in stretches:
+    for first, last in spans + curves:
         kept[first + 1 : last] = False
-    for first, last in _smooth(rates, stretches) if error > 0 else []:
-        kept[first + 1 : last] = False
-        for count, rate in _chain(rates[first : last + 1], single[first : last + 1], error):
+    for first, last in curves:
+        for count, rate in _chain(rates[first : last + 1], error):
             kept[first + count], levels[first + count] = True, rate
     starts = np.flatnonzero(kept)
-    levels = levels[starts].astype(single.dtype)
+    levels = levels[starts].astype(dtype)
     equal = levels[1:] == levels[:-1]
     ramps = np.append(~equal & (np.diff(starts) > 1), False)
     new = np.append(True, ~equal | ramps[1:])
     return starts[new], levels[new], ramps[new]
 
 
-def _smooth(rates: np.ndarray, stretches: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Curves between stretches and corners, where rates bend much more than two counts before and
-    after, and than rounding does.
-    """
-    for first, last in gaps(stretches, 0, len(rates) - 1):
-        curve = rates[first : last + 1]
-        bends = np.pad(np.abs(np.diff(curve, 2)), 3)
-        least = np.maximum(8 * np.maximum(bends[:-4], bends[4:]), 4 * SINGLE * np.abs(curve).max())
-        corners = first + np.flatnonzero(bends[2:-2] > least)
-        yield from itertools.pairwise([first, *corners.tolist(), last])
-
-
-def _chain(curve: np.ndarray, single: np.ndarray, error: float) -> Iterator[tuple[int, float]]:
+def _chain(curve: np.ndarray, error: float) -> Iterator[tuple[int, float]]:
     """The counts and rates where ramps along a curve start, each nearly as long as possible. (To
     the very last count, a ramp would leave the next one no choice of its start.)
 
     Ramps are exact at both ends of the curve, and stay within the range of its rates. A ramp of one
     step leads to the exact rate.
     """
-    floor = np.clip(np.maximum(curve, single) - error, curve.min(), curve)
-    roof = np.clip(np.minimum(curve, single) + error, curve, curve.max())
+    floor, roof = np.maximum(curve - error, curve.min()), np.minimum(curve + error, curve.max())
     floor[-1] = roof[-1] = curve[-1]
-    exact, floor, roof, end = curve.data, floor.data, roof.data, len(curve) - 1
-    count, rate = 0, exact[0]
+    floor, roof, count, rate, end = floor.data, roof.data, 0, curve.item(0), len(curve) - 1
     while count < end:
         yield count, rate
-        steps, slope = longest_ramp(floor[count + 1 :], roof[count + 1 :], rate)
+        steps, slope = _reach(floor[count + 1 :], roof[count + 1 :], rate, drift=0.0)
         steps -= steps // 64 if count + steps < end else 0
         count += steps
         near = min(max(rate + slope * steps, floor[count]), roof[count])
-        rate = near if steps > 1 else exact[count]
+        rate = near if steps > 1 else curve.item(count)
