@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -13,8 +12,8 @@ Stages = tuple[np.ndarray, np.ndarray, np.ndarray]  # starts, rates, ramps
 
 
 def stretches_and_curves(rates: np.ndarray) -> tuple[Spans, Spans]:
-    """The first and last counts of every straight stretch, in order, and of the curves between.
-    Neighbours may share an end.
+    """Every straight stretch, and the curves between, split at their corners; neighbours may share
+    an end.
 
     A gap is searched for held stretches, and if it has none, for lines. What is found splits it
     into smaller gaps, which are searched again: their largest rate, and so their noise, may be
@@ -45,10 +44,8 @@ def _noise(rates: np.ndarray) -> float:
 
 
 def _held(rates: np.ndarray, noise: float) -> Spans:
-    """Stretches of two or more rates that are equal to the bit.
-
-    At both ends, the rates jump by much more than noise, or it is long. A flat curve has equal
-    rates, too, but few, and leaves them slowly.
+    """Stretches of two or more rates that are equal to the bit. At both ends, the rates jump by
+    much more than noise, or else it is long: a flat curve has equal rates, too, but not for long.
     """
     jumps = np.abs(np.diff(rates, prepend=np.inf, append=np.inf))
     starts = np.flatnonzero(jumps)
@@ -60,8 +57,8 @@ def _held(rates: np.ndarray, noise: float) -> Spans:
 def _lines(rates: np.ndarray, noise: float) -> Iterator[tuple[int, int]]:
     """Stretches of three or more rates that are straight up to noise.
 
-    - A line goes on forwards, and from there backwards, as long as a ramp can. From step to step
-      it may drift a little, as recursions do.
+    - A line starts where rates hardly bend, and goes on as long as a ramp can. From step to step it
+      may drift a little, as recursions do. Then it goes on backwards, for it may have begun before.
     - Its ends are sharp: within an eighth of its length beyond, the rates leave it by much more
       than noise and drift. A curve that looks straight for a while has no such ends. Where another
       line or the gap ends, it may end in any way.
@@ -72,7 +69,6 @@ def _lines(rates: np.ndarray, noise: float) -> Iterator[tuple[int, int]]:
     # Items of these are Python floats, and slices of them views.
     floor, roof, rate = (table.data for table in (rates - off, rates + off, rates))
     before, reached = 0, 0
-    # Where the next count bends by more, no line goes on: most counts of most curves.
     for first in np.flatnonzero(np.abs(np.diff(rates, 2)) <= 4 * (off + drift)).data:
         if first < reached:
             continue
@@ -114,12 +110,12 @@ def _reach(floor: memoryview, roof: memoryview, rate: float, drift: float) -> tu
     return steps, (low + high) / 2
 
 
-def to_stages(rates: np.ndarray, spans: Spans, curves: Spans, error: float, dtype: Any) -> Stages:
+def to_stages(rates: np.ndarray, spans: Spans, curves: Spans, error: float, dtype: type) -> Stages:
     """The count and the rate at which each stage starts, and whether it ramps to the next one.
 
-    At first each count is a stage. Then each stretch becomes one, and each of the curves as few
-    ramps as are within ``error``. At last, stages of one step or to an equal rate are held, and a
-    rate that is held goes on.
+    At first each count is a stage. Then each span becomes one, and each curve as few ramps as are
+    within ``error``. At last, stages of one step and ramps to an equal rate are held, and a rate
+    that is held goes on.
     """
     kept, levels = np.ones(len(rates), bool), rates.copy()
     for first, last in spans + curves:
@@ -127,8 +123,7 @@ def to_stages(rates: np.ndarray, spans: Spans, curves: Spans, error: float, dtyp
     for first, last in curves:
         for count, rate in _chain(rates[first : last + 1], error):
             kept[first + count], levels[first + count] = True, rate
-    starts = np.flatnonzero(kept)
-    levels = levels[starts].astype(dtype)
+    starts, levels = np.flatnonzero(kept), levels[kept].astype(dtype)
     equal = levels[1:] == levels[:-1]
     ramps = np.append(~equal & (np.diff(starts) > 1), False)
     new = np.append(True, ~equal | ramps[1:])
@@ -137,10 +132,8 @@ def to_stages(rates: np.ndarray, spans: Spans, curves: Spans, error: float, dtyp
 
 def _chain(curve: np.ndarray, error: float) -> Iterator[tuple[int, float]]:
     """The counts and rates where ramps along a curve start, each nearly as long as possible. (To
-    the very last count, a ramp would leave the next one no choice of its start.)
-
-    Ramps are exact at both ends of the curve, and stay within the range of its rates. A ramp of one
-    step leads to the exact rate.
+    the very last count, a ramp would leave the next one no choice of its start.) They are exact at
+    both ends of the curve, and after a ramp of one step, and stay within the range of its rates.
     """
     floor, roof = np.maximum(curve - error, curve.min()), np.minimum(curve + error, curve.max())
     floor[-1] = roof[-1] = curve[-1]

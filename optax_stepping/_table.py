@@ -29,37 +29,35 @@ def from_table(
 
     ``rates[c]`` is the rate at count ``c``; after the last, the last holds.
 
-    First come the exact stages. A stretch of rates that is held or straight becomes one stage,
-    and its ends stay where they are: a warmup that ends at 5,000 ends at 5,000. Straight means
-    straight up to rounding in float64, in recursions, or in float32, whatever dtype the rates
-    have. A rate per epoch becomes a stage per epoch. Up to 256 rates that are neither held nor
-    straight become a stage each.
+    A stretch of rates that is held or straight becomes one stage, and its ends stay where they are:
+    a warmup that ends at 5,000 ends at 5,000. Straight means up to rounding in float64, in
+    recursions, or in float32, whatever dtype the rates have. A rate per epoch becomes a stage per
+    epoch. Up to 256 rates that are neither held nor straight become a stage each.
 
-    Everything else is a curve. Without a ``tolerance``, it is refused. With one, it becomes a chain
-    of ramps, each as long as possible. Their error is at most ``tolerance * max(abs(rates))`` at
-    every count; this is checked before the schedule is returned. The maximum is over the whole
-    table, so one spike sets the scale. Between two corners or jumps of the curve, ramps never
-    leave the range of its rates, and they are exact at both. A warmup and a cosine take 17 stages
-    at 1e-3 and 47 at 1e-4, over 1,000 steps or a million.
+    Everything else is a curve, which needs a ``tolerance``. It becomes a chain of ramps, each as
+    long as possible, within ``tolerance * max(abs(rates))`` at every count; this is checked before
+    the schedule is returned. The maximum is over the whole table, so one spike sets the scale.
+    Between two corners or jumps of the curve, ramps never leave the range of its rates, and they
+    are exact at both. A warmup and a cosine take 17 stages at 1e-3 and 47 at 1e-4, over 1,000 steps
+    or a million.
 
-    Call it anywhere: inside ``jit`` and ``vmap`` and under ``jax.transfer_guard("disallow")`` its
-    schedule is concrete.
+    Inside ``jit`` and ``vmap`` and under ``jax.transfer_guard("disallow")``, too, the schedule is
+    concrete.
 
     Args:
-      rates: finite real numbers, known and not traced: a one-dimensional sequence, or an array of
+      rates: finite real numbers that are not traced: a one-dimensional sequence, or an array of
         NumPy, JAX, pandas or PyTorch. Ten million are fine.
-      tolerance: the largest error of ramps along a curve, relative to the largest rate: at
-        least 1e-6, because float32 rounds by up to 1e-7.
-      num_stages: pad to this many stages, for room in a sweep or a live state; see
-        :func:`optax_stepping.pad`.
+      tolerance: the largest error along a curve, relative to the largest rate; at least 1e-6,
+        because float32 rounds by up to 1e-7.
+      num_stages: pad to this many stages; see :func:`optax_stepping.pad`.
 
     Returns:
       A schedule with these rates.
 
     Raises:
-      ValueError: ``rates`` are empty, not one-dimensional, traced, not finite, or curved while
-        there is no ``tolerance``; ``tolerance`` is below 1e-6 or infinite; or more than
-        ``num_stages`` stages are needed. The message says where, or how many.
+      ValueError: ``rates`` are empty, not one-dimensional, traced, not finite, or curved without a
+        ``tolerance``; ``tolerance`` is below 1e-6 or infinite; or more than ``num_stages`` stages
+        are needed. The message says where, or how many.
       TypeError: an argument is of the wrong kind.
 
     Example:
@@ -96,7 +94,7 @@ def find_stages(
     def stages_within(tolerance: float) -> Stages:
         # Rounding of rates and of ramps may add to the error.
         error = max((tolerance - 4 * dtype.eps) * largest - apart, dtype.eps * largest)
-        return to_stages(rates, stretches, curves if tolerance else [], error, dtype.dtype)
+        return to_stages(rates, stretches, curves if tolerance else [], error, dtype.dtype.type)
 
     starts, levels, ramps = stages_within(tolerance or 0.0)
     number, steps = len(starts), np.count_nonzero(~np.isin(starts, stretches))
@@ -119,9 +117,7 @@ def find_stages(
         off = np.abs(np.concatenate(chunks)[: len(rates)] - rates).max() + apart
         if not off <= tolerance * largest:
             write = f"write tolerance={1.1 * off / largest:.2g}"
-            raise bad_value(
-                "tolerance", "be larger, as rates depend on precision", tolerance, write
-            )
+            raise bad_value("tolerance", "be larger: rates depend on precision", tolerance, write)
     return pad(schedule, num_stages or number)
 
 
