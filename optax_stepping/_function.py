@@ -85,7 +85,7 @@ def from_function(
         if jnp.result_type(float) == rates.dtype:
             return find_stages(rates, tolerance, num_stages)
         single = None if tolerance is None else _mapped(function, total_steps)
-        apart = 0.0 if single is None else np.abs(single - rates).max()
+        apart = 0.0 if single is None else np.abs(single - rates)
         schedule = find_stages(rates, tolerance, num_stages, apart)
         starts, levels = np.append(0, schedule.boundaries), np.array(schedule.rates)
         middles = starts + np.diff(starts, append=total_steps) // 2

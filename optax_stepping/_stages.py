@@ -7,11 +7,12 @@ import numpy as np
 
 # The second differences that rounding leaves on a line, relative to the largest rate around.
 DOUBLE, SINGLE = 2.0**-49, 2.0**-21
+Array = np.ndarray
 Spans = list[tuple[int, int]]  # first and last counts
-Stages = tuple[np.ndarray, np.ndarray, np.ndarray]  # starts, rates, ramps
+Stages = tuple[Array, Array, Array]  # starts, rates, ramps
 
 
-def stretches_and_curves(rates: np.ndarray) -> tuple[Spans, Spans]:
+def stretches_and_curves(rates: Array) -> tuple[Spans, Spans]:
     """Every straight stretch, and the curves between, split at their corners; neighbours may share
     an end.
 
@@ -34,7 +35,7 @@ def stretches_and_curves(rates: np.ndarray) -> tuple[Spans, Spans]:
     return stretches, curves
 
 
-def _noise(rates: np.ndarray) -> float:
+def _noise(rates: Array) -> float:
     """What rounding adds to second differences, relative to the rates. Fourth differences show it,
     because curves have hardly any.
     """
@@ -43,7 +44,7 @@ def _noise(rates: np.ndarray) -> float:
     return float(np.clip(np.quantile(np.append(share, DOUBLE), 0.9), DOUBLE, SINGLE))
 
 
-def _held(rates: np.ndarray, noise: float) -> Spans:
+def _held(rates: Array, noise: float) -> Spans:
     """Stretches of two or more rates that are equal to the bit. At both ends, the rates jump by
     much more than noise, or else it is long: a flat curve has equal rates, too, but not for long.
     """
@@ -54,7 +55,7 @@ def _held(rates: np.ndarray, noise: float) -> Spans:
     return np.column_stack([starts[:-1], starts[1:] - 1])[good].tolist()
 
 
-def _lines(rates: np.ndarray, noise: float) -> Iterator[tuple[int, int]]:
+def _lines(rates: Array, noise: float) -> Iterator[tuple[int, int]]:
     """Stretches of three or more rates that are straight up to noise.
 
     - A line starts where rates hardly bend, and goes on as long as a ramp can. From step to step it
@@ -89,7 +90,7 @@ def _lines(rates: np.ndarray, noise: float) -> Iterator[tuple[int, int]]:
             before = last
 
 
-def _corners(curve: np.ndarray) -> np.ndarray:
+def _corners(curve: Array) -> Array:
     """Counts where a curve bends much more than two counts before and after, and than rounding."""
     bends = np.pad(np.abs(np.diff(curve, 2)), 3)
     least = np.maximum(8 * np.maximum(bends[:-4], bends[4:]), 4 * SINGLE * np.abs(curve).max())
@@ -110,7 +111,7 @@ def _reach(floor: memoryview, roof: memoryview, rate: float, drift: float) -> tu
     return steps, (low + high) / 2
 
 
-def to_stages(rates: np.ndarray, spans: Spans, curves: Spans, error: float, dtype: type) -> Stages:
+def to_stages(rates: Array, spans: Spans, curves: Spans, error: Array, dtype: type) -> Stages:
     """The count and the rate at which each stage starts, and whether it ramps to the next one.
 
     At first each count is a stage. Then each span becomes one, and each curve as few ramps as are
@@ -121,7 +122,7 @@ def to_stages(rates: np.ndarray, spans: Spans, curves: Spans, error: float, dtyp
     for first, last in spans + curves:
         kept[first + 1 : last] = False
     for first, last in curves:
-        for count, rate in _chain(rates[first : last + 1], error):
+        for count, rate in _chain(rates[first : last + 1], error[first : last + 1]):
             kept[first + count], levels[first + count] = True, rate
     starts, levels = np.flatnonzero(kept), levels[kept].astype(dtype)
     equal = levels[1:] == levels[:-1]
@@ -130,7 +131,7 @@ def to_stages(rates: np.ndarray, spans: Spans, curves: Spans, error: float, dtyp
     return starts[new], levels[new], ramps[new]
 
 
-def _chain(curve: np.ndarray, error: float) -> Iterator[tuple[int, float]]:
+def _chain(curve: Array, error: Array) -> Iterator[tuple[int, float]]:
     """The counts and rates where ramps along a curve start, each nearly as long as possible. (To
     the very last count, a ramp would leave the next one no choice of its start.) They are exact at
     both ends of the curve, and after a ramp of one step, and stay within the range of its rates.

@@ -82,7 +82,7 @@ def concrete() -> Iterator[None]:
 
 
 def find_stages(
-    rates: np.ndarray, tolerance: float | None, num_stages: int | None, apart: float = 0.0
+    rates: np.ndarray, tolerance: float | None, num_stages: int | None, apart: Any = 0.0
 ) -> SteppingSchedule:
     """The schedule of a checked table, from which rates of another precision are ``apart``."""
     dtype = np.finfo(jnp.result_type(float))
@@ -92,8 +92,8 @@ def find_stages(
     largest, (stretches, curves) = np.abs(rates).max(), stretches_and_curves(rates)
 
     def stages_within(tolerance: float) -> Stages:
-        # Rounding of rates and of ramps may add to the error.
-        error = max((tolerance - 4 * dtype.eps) * largest - apart, dtype.eps * largest)
+        """With room for the rounding of rates and ramps."""
+        error = np.maximum((tolerance - 4 * dtype.eps) * largest - apart, np.zeros(len(rates)))
         return to_stages(rates, stretches, curves if tolerance else [], error, dtype.dtype.type)
 
     starts, levels, ramps = stages_within(tolerance or 0.0)
@@ -114,9 +114,9 @@ def find_stages(
         # Padded to a power of two and in chunks, so that few programs are compiled.
         padded = pad(schedule, max(16, 1 << (number - 1).bit_length()))
         chunks = [padded(np.arange(c, c + CHUNK)) for c in range(0, len(rates), CHUNK)]
-        off = np.abs(np.concatenate(chunks)[: len(rates)] - rates).max() + apart
-        if not off <= tolerance * largest:
-            write = f"write tolerance={1.1 * off / largest:.2g}"
+        off = np.abs(np.concatenate(chunks)[: len(rates)] - rates) + apart
+        if not off.max() <= tolerance * largest:
+            write = f"write tolerance={1.1 * off.max() / largest:.2g}"
             raise bad_value("tolerance", "be larger: rates depend on precision", tolerance, write)
     return pad(schedule, num_stages or number)
 
@@ -127,8 +127,7 @@ def _checked(rates: Any) -> np.ndarray:
     if isinstance(rates, np.ndarray | np.generic | jax.Array):
         arguments.check_array("rates", rates, EXAMPLE)
     entries = [rates] if is_array else arguments.sequence("rates", rates, EXAMPLE)
-    write = "convert them outside jit for a peak of 1, and multiply the schedule"
-    arguments.check_known("rates", "be known", rates, entries, write)
+    arguments.check_known("rates", "be known", rates, entries, "convert outside jit, then multiply")
     try:
         table = np.asarray(rates) if is_array else np.fromiter(entries, object)
     except Exception as error:  # whatever an object raises that cannot be read as an array
