@@ -46,7 +46,8 @@ def _noise(rates: Array) -> float:
 
 def _held(rates: Array, noise: float) -> Spans:
     """Stretches of two or more rates that are equal to the bit. At both ends, the rates jump by
-    much more than noise, or else it is long: a flat curve has equal rates, too, but not for long.
+    much more than noise, or else it is longer than 1/1024 of the gap: a flat curve has equal rates,
+    too, but not for so long.
     """
     jumps = np.abs(np.diff(rates, prepend=np.inf, append=np.inf))
     starts = np.flatnonzero(jumps)

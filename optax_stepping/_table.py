@@ -84,7 +84,9 @@ def concrete() -> Iterator[None]:
 def find_stages(
     rates: np.ndarray, tolerance: float | None, num_stages: int | None, apart: Any = 0.0
 ) -> SteppingSchedule:
-    """The schedule of a checked table, from which rates of another precision are ``apart``."""
+    """The schedule of a checked table. At each count, rates in the precision in force may be
+    ``apart`` from it.
+    """
     dtype = np.finfo(jnp.result_type(float))
     for count in np.flatnonzero(~(np.abs(rates) <= dtype.max))[:1]:
         must, got = f"be finite and at most {dtype.max:.3g}", f"{rates[count]} at count {count}"
