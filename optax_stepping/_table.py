@@ -129,7 +129,8 @@ def _checked(rates: Any) -> np.ndarray:
     if isinstance(rates, np.ndarray | np.generic | jax.Array):
         arguments.check_array("rates", rates, EXAMPLE)
     entries = [rates] if is_array else arguments.sequence("rates", rates, EXAMPLE)
-    arguments.check_known("rates", "be known", rates, entries, "convert outside jit, then multiply")
+    write = "convert them outside jit for a peak of 1, and multiply the schedule"
+    arguments.check_known("rates", "be known", rates, entries, write)
     try:
         table = np.asarray(rates) if is_array else np.fromiter(entries, object)
     except Exception as error:  # whatever an object raises that cannot be read as an array
