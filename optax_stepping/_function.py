@@ -1,7 +1,6 @@
 """Any function of the count as a schedule: a table of its rates, then its stages."""
 
 import contextlib
-import functools
 import importlib
 import math
 import sys
@@ -23,6 +22,7 @@ from optax_stepping._arguments import (
     shown,
 )
 from optax_stepping._schedule import SteppingSchedule
+from optax_stepping._stack import pad, unpad
 from optax_stepping._table import concrete, find_stages
 
 LONGEST = 100_000_000  # a table of it takes 10 GB
@@ -86,8 +86,14 @@ def from_function(
         if jnp.result_type(float) == rates.dtype:
             return find_stages(rates, tolerance, num_stages)
         single = None if tolerance is None else _mapped(function, total_steps)
-        own_rates = functools.partial(_one_by_one, function)
-        return find_stages(rates, tolerance, num_stages, single=single, own_rates=own_rates)
+        apart = 0.0 if single is None else np.abs(single - rates)
+        schedule = unpad(find_stages(rates, tolerance, num_stages, apart))
+        starts, levels = np.append(0, schedule.boundaries), np.array(schedule.rates)
+        middles = starts + np.diff(starts, append=total_steps) // 2
+        # A held step within a curve that is off the table stays: a ramp may lead to it.
+        held = ~np.append(schedule.ramps, False) & (levels == rates[starts].astype(levels.dtype))
+        levels[held] = _one_by_one(function, middles[held].tolist())
+        return pad(schedule.replace(rates=levels), num_stages or levels.size)
 
 
 def _table(function: Callable[[Any], Any], total_steps: int) -> np.ndarray:

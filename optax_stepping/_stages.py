@@ -1,41 +1,41 @@
 """The stages of a table of rates: straight stretches, and steps or ramps along its curves."""
 
-import functools
 import itertools
-import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
 # The second differences that rounding leaves on a line, relative to the largest rate around.
 DOUBLE, SINGLE = 2.0**-49, 2.0**-21
+Array = np.ndarray
+Spans = list[tuple[int, int]]  # first and last counts
+Stages = tuple[Array, Array, Array]  # starts, rates, ramps
 
 
-def straight_stretches(rates: np.ndarray) -> list[tuple[int, int]]:
-    """The first and last counts of every straight stretch, in order; two may share an end.
+def stretches_and_curves(rates: Array) -> tuple[Spans, Spans]:
+    """Every straight stretch, and the curves between, split at their corners; neighbours may share
+    an end.
 
     A gap is searched for held stretches, and if it has none, for lines. What is found splits it
     into smaller gaps, which are searched again: their largest rate, and so their noise, may be
-    smaller.
+    smaller. Where nothing is found is a curve.
     """
-    noise, found, left = _noise(rates), [], [(0, len(rates) - 1)]
-    while left:
-        start, end = left.pop()
+    noise, stretches, curves, gaps = _noise(rates), [], [], [(0, len(rates) - 1)]
+    while gaps:
+        start, end = gaps.pop()
         part = rates[start : end + 1]
         off = noise * np.abs(part).max()
-        new = [(start + a, start + b) for a, b in _held(part, off) or _lines(part, off)]
-        found += new
-        left += gaps(new, start, end) if new else []
-    return sorted(found)
+        found = [(start + a, start + b) for a, b in _held(part, off) or [*_lines(part, off)]]
+        stretches += found
+        ends = itertools.pairwise([(start, start), *found, (end, end)])
+        if found:
+            gaps += [(last, first) for (_, last), (first, _) in ends if first - last > 1]
+        else:
+            curves += itertools.pairwise([start, *(start + _corners(part)).tolist(), end])
+    return stretches, curves
 
 
-def gaps(stretches: list[tuple[int, int]], first: int, last: int) -> list[tuple[int, int]]:
-    """From the end of each stretch to the start of the next one, if there are counts between."""
-    ends = itertools.pairwise([(first, first), *stretches, (last, last)])
-    return [(end, start) for (_, end), (start, _) in ends if start - end > 1]
-
-
-def _noise(rates: np.ndarray) -> float:
+def _noise(rates: Array) -> float:
     """What rounding adds to second differences, relative to the rates. Fourth differences show it,
     because curves have hardly any.
     """
@@ -44,33 +44,23 @@ def _noise(rates: np.ndarray) -> float:
     return float(np.clip(np.quantile(np.append(share, DOUBLE), 0.9), DOUBLE, SINGLE))
 
 
-def _held(rates: np.ndarray, noise: float) -> list[tuple[int, int]]:
-    """Stretches of two or more rates that are equal to the bit.
-
-    Their ends are sharp: the next rate, or one at twice as many counts, differs by much more than
-    the noise. A flat curve has equal rates, too, but leaves them slowly. A stretch of more than
-    1/128 of the gap may end in any way, and so may any stretch where the gap ends.
+def _held(rates: Array, noise: float) -> Spans:
+    """Stretches of two or more rates that are equal to the bit. At both ends, the rates jump by
+    much more than noise, or else it is longer than 1/1024 of the gap: a flat curve has equal rates,
+    too, but not for so long.
     """
-    around = np.pad(rates, 1, constant_values=np.inf)
-    changes = np.flatnonzero(np.diff(around))
-    first, last = changes[:-1] + 1, changes[1:]
-    first, last = first[last > first], last[last > first]
-    steps = last - first
-
-    def jump(end: np.ndarray, steps: np.ndarray | int) -> np.ndarray:
-        return np.abs(around.take(end + steps, mode="clip") - around[end])
-
-    before = np.maximum(jump(first, -1), jump(first, -2 * steps - 2))
-    after = np.maximum(jump(last, 1), jump(last, 2 * steps + 2))
-    good = (np.minimum(before, after) > 4 * noise) | (steps > len(rates) / 128)
-    return np.column_stack([first - 1, last - 1])[good].tolist()
+    jumps = np.abs(np.diff(rates, prepend=np.inf, append=np.inf))
+    starts = np.flatnonzero(jumps)
+    steps, sharp = np.diff(starts) - 1, jumps[starts] > 4 * noise
+    good = (steps > 0) & (sharp[:-1] & sharp[1:] | (steps > len(rates) / 1024))
+    return np.column_stack([starts[:-1], starts[1:] - 1])[good].tolist()
 
 
-def _lines(rates: np.ndarray, noise: float) -> list[tuple[int, int]]:
+def _lines(rates: Array, noise: float) -> Iterator[tuple[int, int]]:
     """Stretches of three or more rates that are straight up to noise.
 
-    - A line goes on forwards as long as a ramp can. From step to step it may drift a little, as
-      recursions do. Then it goes on backwards, for it may have begun before.
+    - A line starts where rates hardly bend, and goes on as long as a ramp can. From step to step it
+      may drift a little, as recursions do. Then it goes on backwards, for it may have begun before.
     - Its ends are sharp: within an eighth of its length beyond, the rates leave it by much more
       than noise and drift. A curve that looks straight for a while has no such ends. Where another
       line or the gap ends, it may end in any way.
@@ -80,42 +70,40 @@ def _lines(rates: np.ndarray, noise: float) -> list[tuple[int, int]]:
     end, off, drift = len(rates) - 1, noise / 2, DOUBLE / 4 * np.abs(rates).max()
     # Items of these are Python floats, and slices of them views.
     floor, roof, rate = (table.data for table in (rates - off, rates + off, rates))
-    found, before, reached = [], 0, 0
-    # Where the next count bends by more, no line goes on: most counts of most curves.
-    unbent = np.abs(np.diff(rates, 2)) <= 4 * (off + drift)
-    for first in np.flatnonzero(unbent).data:
+    before, reached = 0, 0
+    for first in np.flatnonzero(np.abs(np.diff(rates, 2)) <= 4 * (off + drift)).data:
         if first < reached:
             continue
-        steps, slope = longest_ramp(floor[first + 1 :], roof[first + 1 :], rate[first], drift)
+        steps, slope = _reach(floor[first + 1 :], roof[first + 1 :], rate[first], drift)
         reached = last = first + steps
-        distance = functools.partial(_distance, rate, last, slope)
-        near, clear = max(1, steps // 8), 8 * (off + drift * steps)
-        beyond = [distance(count) for count in range(last + 1, min(last + near + 1, end))]
-        if max(beyond, default=math.inf) <= clear:
-            continue
+
+        def distance(count: int, last: int = last, slope: float = slope) -> float:
+            return abs(rate[last] + slope * (count - last) - rate[count])
+
         while first > before and distance(first - 1) <= noise:
             first -= 1
-        ahead = [distance(count) for count in range(max(first - near, before + 1), first)]
-        least = 5 if ahead and beyond else 2
-        if max(ahead, default=math.inf) > clear and last - first >= least:
-            found.append((first, last))
+        near, clear = max(1, steps // 8), 8 * (off + drift * steps)
+        ahead = range(max(first - near, before + 1), first)
+        beyond = range(last + 1, min(last + near + 1, end))
+        sharp = all(not side or max(map(distance, side)) > clear for side in (ahead, beyond))
+        if sharp and last - first >= (5 if ahead and beyond else 2):
+            yield first, last
             before = last
-    return found
 
 
-def _distance(rate: memoryview, last: int, slope: float, count: int) -> float:
-    """From the rate at ``count`` to a line that ends at the rate at ``last``."""
-    return abs(rate[last] + slope * (count - last) - rate[count])
+def _corners(curve: Array) -> Array:
+    """Counts where a curve bends much more than two counts before and after, and than rounding."""
+    bends = np.pad(np.abs(np.diff(curve, 2)), 3)
+    least = np.maximum(8 * np.maximum(bends[:-4], bends[4:]), 4 * SINGLE * np.abs(curve).max())
+    return np.flatnonzero(bends[2:-2] > least)
 
 
-def longest_ramp(
-    floor: Iterable[float], roof: Iterable[float], rate: float, drift: float = 0.0
-) -> tuple[int, float]:
+def _reach(floor: memoryview, roof: memoryview, rate: float, drift: float) -> tuple[int, float]:
     """How many steps a ramp from ``rate`` stays between floor and roof, and its slope.
 
     The slopes that do so form a cone, which narrows count by count until it is empty.
     """
-    low, high, steps = -math.inf, math.inf, 0
+    low, high, steps = -np.inf, np.inf, 0
     for lower, upper in zip(floor, roof, strict=True):
         lower, upper = (lower - rate) / (steps + 1) - drift, (upper - rate) / (steps + 1) + drift
         if lower > high or upper < low:
@@ -124,57 +112,38 @@ def longest_ramp(
     return steps, (low + high) / 2
 
 
-def to_stages(
-    rates: np.ndarray, single: np.ndarray, stretches: list[tuple[int, int]], error: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def to_stages(rates: Array, spans: Spans, curves: Spans, error: Array, dtype: type) -> Stages:
     """The count and the rate at which each stage starts, and whether it ramps to the next one.
 
-    At first each count is a stage. Then each stretch becomes one, and each curve, between the
-    stretches, as few ramps as are within ``error`` of both tables; or its steps stay, if ``error``
-    is not positive. At last, ramps of one step or to an equal rate are held, and a rate that is
-    held goes on.
+    At first each count is a stage. Then each span becomes one, and each curve as few ramps as are
+    within ``error``. At last, stages of one step and ramps to an equal rate are held, and a rate
+    that is held goes on.
     """
-    size = len(rates)
-    kept, values, ramps = np.ones(size, bool), rates.copy(), np.zeros(size, bool)
-    for first, last in stretches:
-        kept[first + 1 : last], ramps[first] = False, True
-    for first, last in gaps(stretches, 0, size - 1) if error > 0 else []:
+    kept, levels = np.ones(len(rates), bool), rates.copy()
+    for first, last in spans + curves:
         kept[first + 1 : last] = False
-        for count, rate in _chain(rates, single, first, last, error):
-            kept[count], values[count], ramps[count] = True, rate, True
-    starts = np.flatnonzero(kept)
-    values, ramps = values[starts].astype(single.dtype), ramps[starts]
-    equal = values[1:] == values[:-1]
-    ramps &= np.append(~equal & (np.diff(starts) > 1), False)
-    new = np.append(True, ~equal | ramps[1:] | ramps[:-1])
-    return starts[new], values[new], ramps[new]
+    for first, last in curves:
+        for count, rate in _chain(rates[first : last + 1], error[first : last + 1]):
+            kept[first + count], levels[first + count] = True, rate
+    starts, levels = np.flatnonzero(kept), levels[kept].astype(dtype)
+    equal = levels[1:] == levels[:-1]
+    ramps = np.append(~equal & (np.diff(starts) > 1), False)
+    new = np.append(True, ~equal | ramps[1:])
+    return starts[new], levels[new], ramps[new]
 
 
-def _chain(
-    rates: np.ndarray, single: np.ndarray, first: int, last: int, error: float
-) -> Iterator[tuple[int, float]]:
+def _chain(curve: Array, error: Array) -> Iterator[tuple[int, float]]:
     """The counts and rates where ramps along a curve start, each nearly as long as possible. (To
-    the very last count, a ramp would leave the next one no choice of its start.)
-
-    Ramps are exact at both ends of the curve and at its corners, and stay within the range of the
-    rates between those. At corners and jumps, the curve bends much more than two counts before and
-    after, and than rounding does. A ramp of one step leads to the exact rate.
+    the very last count, a ramp would leave the next one no choice of its start.) They are exact at
+    both ends of the curve, and after a ramp of one step, and stay within the range of its rates.
     """
-    curve = rates[first : last + 1]
-    bends = np.pad(np.abs(np.diff(curve, 2)), 3)
-    least = np.maximum(8 * np.maximum(bends[:-4], bends[4:]), 4 * SINGLE * np.abs(curve).max())
-    corners = first + np.flatnonzero(bends[2:-2] > least)
-    for start, end in itertools.pairwise([first, *corners.tolist(), last]):
-        part, other = rates[start : end + 1], single[start : end + 1]
-        floor = np.clip(np.maximum(part, other) - error, part.min(), part)
-        roof = np.clip(np.minimum(part, other) + error, part, part.max())
-        floor[-1] = roof[-1] = part[-1]
-        part, floor, roof, count = part.data, floor.data, roof.data, 0
-        rate = part[0]
-        while start + count < end:
-            yield start + count, rate
-            steps, slope = longest_ramp(floor[count + 1 :], roof[count + 1 :], rate)
-            steps -= 0 if start + count + steps == end else steps // 64
-            count += max(steps, 1)
-            target = min(max(rate + slope * steps, floor[count]), roof[count])
-            rate = target if steps > 1 else part[count]
+    floor, roof = np.maximum(curve - error, curve.min()), np.minimum(curve + error, curve.max())
+    floor[-1] = roof[-1] = curve[-1]
+    floor, roof, count, rate, end = floor.data, roof.data, 0, curve.item(0), len(curve) - 1
+    while count < end:
+        yield count, rate
+        steps, slope = _reach(floor[count + 1 :], roof[count + 1 :], rate, drift=0.0)
+        steps -= steps // 64 if count + steps < end else 0
+        count += steps
+        near = min(max(rate + slope * steps, floor[count]), roof[count])
+        rate = near if steps > 1 else curve.item(count)

@@ -201,6 +201,9 @@ def test_a_constant_is_one_stage(rates):
 def test_num_stages_pads_and_says_what_would_fit():
     table = np.append(warmup(50), cosine(951))
     assert from_table([0.1, 0.2], num_stages=4).boundaries.tolist() == [0, 0, 1]
+    stairs = optax.exponential_decay(0.3, 10, 0.7, staircase=True)
+    found = from_function(stairs, total_steps=40, num_stages=6)
+    assert same(found, pad(from_function(stairs, total_steps=40), 6))
     with pytest.raises(ValueError, match="num_stages must be at least") as refusal:
         from_table(table, tolerance=1e-4, num_stages=12)
     needed, tolerance = re.findall(r"num_stages=(\d+) or tolerance=(\S+)\.", str(refusal.value))[0]
@@ -212,7 +215,7 @@ def test_num_stages_pads_and_says_what_would_fit():
 
 def test_refused_curves_say_where_they_are_and_how_many_ramps_they_take():
     table = np.concatenate([warmup(50), cosine(900), np.zeros(50), cosine(300)])
-    with pytest.raises(ValueError, match="from step 50 to step 950, and 1 more") as refusal:
+    with pytest.raises(ValueError, match="from step 50 to step 950; ") as refusal:
         from_table(table)
     ramps = int(re.search(r"tolerance=1e-3, which takes (\d+) ramps", str(refusal.value))[1])
     assert from_table(table, tolerance=1e-3).ramps.sum() - 1 <= ramps <= 34
