@@ -145,5 +145,5 @@ def _chain(curve: Array, error: Array) -> Iterator[tuple[int, float]]:
         steps, slope = _reach(floor[count + 1 :], roof[count + 1 :], rate, drift=0.0)
         steps -= steps // 64 if count + steps < end else 0
         count += steps
-        near = min(max(rate + slope * steps, floor[count]), roof[count])
-        rate = near if steps > 1 else curve.item(count)
+        target = min(max(rate + slope * steps, floor[count]), roof[count])
+        rate = target if steps > 1 else curve.item(count)
