@@ -287,7 +287,7 @@ def test_curved_functions_are_within_the_tolerance_in_both_precisions(name):
     in_a_loop = map if name == "inverse square root" else jax.lax.map
     own = []
     for precision in (contextlib.nullcontext(), double_precision()):
-        with precision:
+        with precision, jax.numpy_dtype_promotion("standard"):
             own.append(np.array([*in_a_loop(function, np.arange(1000))], float))
     for tolerance in (1e-2, 1e-4):
         found = from_function(function, total_steps=1000, tolerance=tolerance)
@@ -341,7 +341,7 @@ T, V = TypeError, ValueError
         (lambda: from_table([]), V, r"one-dimensional and not empty, got shape \(0,\)"),
         (lambda: from_table(np.ones((2, 3))), V, r"one-dimensional.* got shape \(2, 3\)"),
         (lambda: from_table([[0.1], [0.1, 0.2]]), T, r"rates\[0\] must be a real number"),
-        (lambda: from_table([0.1, np.nan]), V, r"rates must be finite and at most 3\.4e\+38, got nan at count 1"),
+        (lambda: from_table([0.1, np.nan]), V, r"rates must be finite and at most \S+, got nan at count 1"),
         (lambda: from_table([0.1, 1e39 * 1e300]), V, "rates must be .* at count 1; write"),
         (lambda: from_table("0.1"), T, "rates must be a list, .* got '0.1' of type str"),
         (lambda: from_table([0.1, "x"]), T, r"rates\[1\] must be a real number, got 'x'"),
