@@ -97,7 +97,7 @@ BROKEN = {
     "unknown field": (MANUAL.replace("initial_learning_rate", "initial_rate"), "line 2: initial_rate is not known; write one of initial_learning_rate, schedule, warmup, or"),
     "not a number": (MANUAL.replace(".0003", "fast"), "line 2: initial_learning_rate is 'fast'"),
     "a fraction of a step": (MANUAL.replace("900", "900.5"), r"line 3: step is '900\.5'; write a whole number"),
-    "many digits": (MANUAL.replace("900", "9" * 5000), r"line 3: step is '9+ \.\.\. 9+'; write a whole number, say 9"),
+    "many digits": (MANUAL.replace("900", "9" * 5000), r"line 3: step is '9+ \.\.\. 9+'; write a whole number"),
     "negative": (MANUAL.replace("900", "-900"), "line 3: step is '-900'"),
     "not a bool": (MANUAL[:-1] + "warmup: maybe }", "warmup is 'maybe'; write true or false"),
     "a step that only Python reads": (MANUAL.replace("900", "9_00"), "line 3: step is '9_00'; write a whole"),

@@ -163,7 +163,7 @@ _ITEM = re.compile(rf"\#.*|(?P<close>[}}>])|(?P<name>{_ATOM}|(?=[{{<])){_REST}")
 # Values in the text format of protocol buffers. Longer integers fit into none of its types.
 _VALUES: dict[type, tuple[str, Any, str]] = {
     bool: (r"t|true|True|1|f|false|False|0", lambda text: text[0] in "tT1", "true or false"),
-    int: (r"0|[1-9]\d{0,9}|0[xX][\da-fA-F]{1,8}", lambda text: int(text, 0), "a whole number, say 9"),
+    int: (r"0|[1-9]\d{0,9}|0[xX][\da-fA-F]{1,8}", lambda text: int(text, 0), "a whole number"),
     float: (r"-?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?[fF]?", lambda text: float(text.rstrip("fF")),
             "a number such as .0003"),
     dict: (r"\{", None, "a message in braces"),
